@@ -1,0 +1,38 @@
+"""gpugrad: gradients of NumPy-style array programs, and the training of MLPs with them.
+
+>>> import gpugrad as gg
+>>> x = gg.tensor([1.0, 2.0, 3.0], requires_grad=True)
+>>> loss = (x**2).sum()
+>>> loss.backward()
+>>> x.grad
+tensor([2., 4., 6.])
+"""
+
+from __future__ import annotations
+
+from gpugrad import cuda, errors, ops
+from gpugrad.autodiff import grad, hessian, hvp, jacobian, jvp, value_and_grad, vjp
+from gpugrad.device import Device, default_device, devices
+from gpugrad.device import as_device as device
+from gpugrad.dtypes import (
+    bool_,
+    default_float,
+    float16,
+    float32,
+    float64,
+    int8,
+    int16,
+    int32,
+    int64,
+    set_default_dtype,
+    uint8,
+    uint16,
+    uint32,
+    uint64,
+)
+from gpugrad.mode import detect_anomaly, enable_grad, is_grad_enabled, no_grad
+from gpugrad.primitive import primitive
+from gpugrad.random import Generator, default_generator, manual_seed
+from gpugrad.tensor import Tensor, asarray, tensor
+
+globals().update({name: getattr(ops, name) for name in ops.__all__})

@@ -1,0 +1,227 @@
+"""The backward pass: the chain rule, walked from an expression's value to its leaves."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Any
+
+import numpy as np
+
+from gpugrad import ops
+from gpugrad.device import CPU
+from gpugrad.errors import AnomalyError, DtypeError, GraphError, ShapeError
+from gpugrad.graph import Leaf, Node, Several, Vertex
+from gpugrad.mode import WATCH, enable_grad, mode, no_grad
+from gpugrad.primitive import method
+from gpugrad.tensor import Tensor, asarray, describe
+from gpugrad.version import describe_place
+
+
+def users_first(roots: Collection[Vertex]) -> list[Vertex]:
+    """Every vertex under `roots`, each before the vertices that it uses.
+
+    A vertex is numbered after everything it uses, so descending numbers are such an order; a
+    vertex then has all the cotangents of its users before it passes its own on.
+    """
+    seen = set(roots)
+    waiting = list(seen)
+    while waiting:
+        for _, parent in waiting.pop().parents:
+            if parent not in seen:
+                seen.add(parent)
+                waiting.append(parent)
+    return sorted(seen, key=_number, reverse=True)
+
+
+def _number(vertex: Vertex) -> int:
+    return vertex.number
+
+
+def leading_to(targets: Collection[Vertex], order: list[Vertex]) -> set[Vertex]:
+    """The vertices of `order` (users first) on a way to a target."""
+    needed = set(targets)
+    for vertex in reversed(order):
+        if any(parent in needed for _, parent in vertex.parents):
+            needed.add(vertex)
+    return needed
+
+
+def walk(
+    grads: dict[Vertex, Any],
+    order: list[Vertex],
+    targets: Collection[Vertex] | None = None,
+    *,
+    retain_graph: bool,
+    differentiable: bool,
+) -> dict[Vertex, Any]:
+    """Carry cotangents from users to what they use; return those of leaves and of targets.
+
+    Args:
+        grads: the cotangents at the roots: arrays, or tensors if `differentiable`.
+        order: the vertices under the roots, users first; used up.
+        targets: go only towards these vertices (None: to every leaf).
+        retain_graph: keep what the nodes saved for another pass.
+        differentiable: record the pass itself, so that its result can be differentiated.
+    """
+    xp: Any = ops if differentiable else CPU.xp
+    watching = mode() & WATCH
+    ours: set[Vertex] = set()  # whose cotangent is a sum made here, which may be added to in place
+    arrived: dict[Vertex, Any] = {}
+    needed = None if targets is None else leading_to(targets, order)
+    order.reverse()
+    while order:
+        vertex = order.pop()
+        g = grads.pop(vertex, None)
+        if g is None:
+            continue
+        if vertex.hooks or vertex.keep_grad:
+            g = _show(vertex, g, differentiable)
+        if not vertex.parents if targets is None else vertex in targets:
+            arrived[vertex] = g
+        for parent, share in vertex.pull(xp, g, needed, differentiable):
+            if watching:
+                _check_nan(vertex, share)
+            held = grads.get(parent)
+            if held is None:
+                grads[parent] = share
+            elif parent in ours:
+                held += share
+                grads[parent] = held
+            else:
+                grads[parent] = held + share
+                if not differentiable:
+                    ours.add(parent)
+        if not retain_graph and isinstance(vertex, Node):
+            vertex.saved = None
+    return arrived
+
+
+def _show(vertex: Vertex, g: Any, differentiable: bool) -> Any:
+    """Pass `g` through the vertex's hooks, and leave it in `.grad` where that was asked for."""
+    shown = g if isinstance(g, Tensor) else Tensor._wrap(np.asarray(g))
+    for hook in list((vertex.hooks or {}).values()):
+        replaced = hook(shown)
+        if replaced is not None:
+            shown = asarray(replaced)
+            if shown.shape != vertex.shape or shown.dtype != vertex.dtype:
+                raise ShapeError(
+                    f"hook: the gradient it returned is {describe(shown)}, but the gradient here "
+                    f"is {vertex.dtype} {vertex.shape}"
+                )
+    if vertex.keep_grad and not vertex.is_leaf:
+        vertex.grad = shown if vertex.grad is None else vertex.grad + shown
+    return shown if differentiable else shown._data
+
+
+def _check_nan(vertex: Vertex, share: Any) -> None:
+    if isinstance(share, Several):
+        for part in share.parts.values():
+            _check_nan(vertex, part)
+        return
+    if np.isnan(share._data if isinstance(share, Tensor) else share).any():
+        place = describe_place(vertex.place) if isinstance(vertex, Node) else "an unknown place"
+        raise AnomalyError(
+            f"backward: the gradient of {vertex.name}, recorded at {place}, is NaN\n"
+            "  help: look at that operation's arguments: is one outside its domain?"
+        )
+
+
+def cotangent_for(out: Tensor, gradient: Any, caller: str) -> Tensor:
+    """`gradient` checked against `out`; one for a scalar if None."""
+    if gradient is None:
+        if out.size != 1:
+            raise GraphError(
+                f"{caller}: only a scalar has a gradient of its own, this is {describe(out)}\n"
+                f"  help: reduce it first (for example .sum() or .mean()), or pass the gradient of "
+                f"the same shape"
+            )
+        return Tensor._wrap(np.ones(out.shape, out.dtype))
+    given = asarray(gradient)
+    if given.shape != out.shape:
+        raise ShapeError(
+            f"{caller}: the gradient given for an output has the wrong shape\n"
+            f"  output: {describe(out)}\n  gradient: {describe(given)}"
+        )
+    if given.dtype.kind != "f":
+        raise DtypeError(f"{caller}: the gradient given is {given.dtype}; it must be floating")
+    return given.astype(out.dtype)  # type: ignore[no-any-return]
+
+
+@method("backward")
+def backward(
+    self: Tensor,
+    gradient: Any = None,
+    retain_graph: bool | None = None,
+    create_graph: bool = False,
+) -> None:
+    """Add the gradient of this tensor to `.grad` of every leaf it was computed from.
+
+    Args:
+        gradient: the cotangent of this tensor, of its shape; 1 for a scalar if None.
+        retain_graph: keep the graph for another pass (by default only with `create_graph`).
+        create_graph: record the pass, so that the gradients can be differentiated themselves.
+    Raises:
+        GraphError: nothing was recorded; not a scalar and no gradient given; the graph was freed.
+        VersionError: a value that the pass needs was overwritten in place.
+
+    >>> import gpugrad as gg
+    >>> x = gg.tensor(3.0, requires_grad=True)
+    >>> (x**2).backward()
+    >>> x.grad
+    tensor(6.)
+    """
+    root = self._node
+    if root is None:
+        raise GraphError(
+            "backward: this tensor depends on nothing that requires a gradient\n"
+            "  help: make an input with requires_grad=True, and compute outside gg.no_grad()"
+        )
+    g = cotangent_for(self, gradient, "backward")
+    retain = create_graph if retain_graph is None else retain_graph
+    recorded = enable_grad() if create_graph else no_grad()
+    with recorded, np.errstate(all="ignore"):
+        arrived = walk(
+            {root: g if create_graph else g._data},
+            users_first([root]),
+            retain_graph=retain,
+            differentiable=create_graph,
+        )
+        for leaf, share in arrived.items():
+            if isinstance(leaf, Leaf):
+                held = leaf.grad
+                if create_graph:
+                    leaf.grad = share if held is None else held + share
+                else:
+                    total = share if held is None else held._data + share
+                    leaf.grad = Tensor._wrap(np.asarray(total))
+
+
+def gradients(
+    outputs: list[Tensor],
+    cotangents: list[Tensor],
+    targets: list[Vertex],
+    *,
+    retain_graph: bool,
+    differentiable: bool,
+) -> list[Tensor]:
+    """The cotangents of `targets`, zeros where an output does not reach one."""
+    grads: dict[Vertex, Any] = {}
+    for out, g in zip(outputs, cotangents, strict=True):
+        if out._node is not None:
+            share: Any = g if differentiable else g._data
+            held = grads.get(out._node)
+            grads[out._node] = share if held is None else held + share
+    order = users_first(list(grads))
+    with enable_grad() if differentiable else no_grad(), np.errstate(all="ignore"):
+        arrived = walk(
+            grads, order, set(targets), retain_graph=retain_graph, differentiable=differentiable
+        )
+    return [_finished(target, arrived.get(target)) for target in targets]
+
+
+def _finished(target: Vertex, g: Any) -> Tensor:
+    if g is None:
+        return Tensor._wrap(np.zeros(target.shape, target.dtype))
+    return g if isinstance(g, Tensor) else Tensor._wrap(np.asarray(g))
+
+

@@ -1,0 +1,91 @@
+"""Forward mode: tangents pushed along a recorded graph, from its leaves to its end."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Any
+
+import numpy as np
+
+from gpugrad import ops
+from gpugrad.autodiff.backward import users_first, walk
+from gpugrad.device import CPU
+from gpugrad.graph import Leaf, Node, Output, Several, Vertex
+from gpugrad.mode import enable_grad, no_grad
+from gpugrad.tensor import Tensor
+
+
+def push(
+    tangents: dict[Vertex, Any], ends: Collection[Vertex], *, differentiable: bool
+) -> dict[Vertex, Any]:
+    """The tangents of everything under `ends`, given those of leaves.
+
+    Args:
+        tangents: arrays, or tensors if `differentiable`; extended in place.
+    """
+    with enable_grad() if differentiable else no_grad(), np.errstate(all="ignore"):
+        for vertex in reversed(users_first(ends)):
+            if vertex not in tangents and any(p in tangents for _, p in vertex.parents):
+                tangent = _pushed(vertex, tangents, differentiable)
+                if tangent is not None:
+                    tangents[vertex] = tangent
+    return tangents
+
+
+def _pushed(vertex: Vertex, tangents: dict[Vertex, Any], differentiable: bool) -> Any:
+    """The tangent of one vertex from those of its parents."""
+    if isinstance(vertex, Output):
+        return tangents[vertex.parents[0][1]].get(vertex.index)
+    assert isinstance(vertex, Node)
+    plan = vertex.plan
+    moving = [(k, parent) for k, parent in vertex.parents if parent in tangents]
+    if plan.primitive.outputs or not all(plan.has_push(k) for k, _ in moving):
+        return _transposed(vertex, tangents, differentiable)
+    xp: Any = ops if differentiable else CPU.xp
+    values = vertex.values(xp, differentiable)
+    total = None
+    for k, parent in moving:
+        share = plan.push(k, xp, tangents[parent], values)
+        total = share if total is None else total + share
+    if plan.tail is not None:
+        total = xp.chain(total, plan.tail(xp, total, values))
+    if total.shape != vertex.shape:
+        total = xp.broadcast_to(total, vertex.shape)
+    return total if total.dtype == vertex.dtype else xp.astype(total, vertex.dtype)
+
+
+def _transposed(node: Node, tangents: dict[Vertex, Any], differentiable: bool) -> Any:
+    """The tangent of any operation, from its cotangent rules alone.
+
+    A rule is linear in the cotangent g, so its own transpose maps tangents of the arguments to
+    that of the output: record the rule on some g (any will do), and pull the tangents back to g.
+    """
+    outputs = _cotangents(node)
+    leaves = {k: Leaf(shape, dtype) for k, (shape, dtype) in outputs.items()}
+    dummies = {
+        k: Tensor._wrap(np.broadcast_to(leaf.dtype.type(0), leaf.shape), leaf)
+        for k, leaf in leaves.items()
+    }
+    moving = {parent for _, parent in node.parents if parent in tangents}
+    roots: dict[Vertex, Any] = {}
+    with enable_grad():
+        g = Several(dict(dummies)) if node.plan.primitive.outputs else dummies[0]
+        for parent, share in node.pull(ops, g, moving, differentiable):
+            if isinstance(share, Tensor) and share._node is not None:
+                tangent = tangents[parent]
+                held = roots.get(share._node)
+                roots[share._node] = tangent if held is None else held + tangent
+    arrived = walk(
+        roots,
+        users_first(list(roots)),
+        set(leaves.values()),
+        retain_graph=False,
+        differentiable=differentiable,
+    )
+    parts = {k: arrived[leaf] for k, leaf in leaves.items() if leaf in arrived}
+    return Several(parts) if node.plan.primitive.outputs else parts.get(0)
+
+
+def _cotangents(node: Node) -> dict[int, tuple[Any, Any]]:
+    """Shape and dtype of each output of a node."""
+    return dict(enumerate(node.layout)) if node.layout else {0: (node.shape, node.dtype)}

@@ -1,0 +1,181 @@
+"""The recorded graph: what an operation leaves behind for the chain rule.
+
+A `Node` stands for one recorded operation: its parents (the arguments that need a gradient) and
+the values that their derivative rules name, nothing else. A `Leaf` stands for a tensor that asks
+for a gradient. Neither refers to a tensor, so a graph has no reference cycle and is freed, arrays
+and all, as soon as nobody holds its end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Container, Iterator
+from itertools import count
+from typing import TYPE_CHECKING, Any
+
+from gpugrad.dtypes import Dtype
+from gpugrad.errors import GraphError, VersionError
+from gpugrad.namespace import Namespace
+from gpugrad.version import Version, describe_place
+
+if TYPE_CHECKING:
+    from gpugrad.primitive import Plan
+    from gpugrad.tensor import Tensor
+
+_next_number = count(1).__next__
+
+
+class Vertex:
+    """What leaves, operations and outputs have in common.
+
+    `number` grows along every edge, so that descending numbers put users before what they use.
+    """
+
+    __slots__ = ("dtype", "grad", "hooks", "keep_grad", "number", "parents", "shape")
+    is_leaf = False
+    name = "leaf"
+
+    def __init__(
+        self, parents: tuple[tuple[int, Vertex], ...], shape: tuple[int, ...], dtype: Dtype
+    ) -> None:
+        self.parents = parents  # (position among the arguments, vertex)
+        self.shape = shape
+        self.dtype = dtype
+        self.number = _next_number()
+        self.hooks: dict[Any, Callable[[Tensor], Tensor | None]] | None = None
+        self.keep_grad = False
+        self.grad: Tensor | None = None
+
+    def pull(
+        self, xp: Any, g: Any, needed: Container[Vertex] | None, differentiable: bool
+    ) -> Iterator[tuple[Vertex, Any]]:
+        """The cotangent `g` pulled back to each needed parent (to all if None)."""
+        return iter(())
+
+
+class Leaf(Vertex):
+    """Where a graph begins: a tensor that requires a gradient, with the gradient it has so far.
+
+    `argument` tells an argument of a function under `gg.grad` and its kin from a user's tensor.
+    """
+
+    __slots__ = ("argument",)
+    is_leaf = True
+
+    def __init__(self, shape: tuple[int, ...], dtype: Dtype, argument: bool = False) -> None:
+        super().__init__((), shape, dtype)
+        self.argument = argument
+
+
+class Node(Vertex):
+    """One recorded operation. `saved` is None once a backward pass has freed it."""
+
+    __slots__ = ("layout", "place", "plan", "saved", "versions")
+
+    def __init__(
+        self,
+        plan: Plan,
+        parents: tuple[tuple[int, Vertex], ...],
+        shape: tuple[int, ...],
+        dtype: Dtype,
+    ) -> None:
+        # Written out instead of calling super(): this runs for every recorded operation.
+        self.plan = plan
+        self.parents = parents
+        self.shape = shape
+        self.dtype = dtype
+        self.number = _next_number()
+        self.hooks = self.grad = self.place = None
+        self.keep_grad = False
+        self.saved: tuple[Any, ...] | None = ()
+        self.versions: tuple[tuple[int, Version, int], ...] = ()
+        self.place: tuple[str, int] | None
+        self.layout: tuple[tuple[tuple[int, ...], Dtype], ...] = ()  # of several outputs
+
+    @property
+    def name(self) -> str:  # type: ignore[override]
+        """The operation's name."""
+        return self.plan.primitive.name
+
+    def values(self, xp: Any, differentiable: bool) -> tuple[Any, ...]:
+        """What the rules named: arrays for a rule that computes, tensors for one that is recorded,
+        which are part of the graph if it is to be differentiated through them.
+
+        Raises:
+            GraphError: an earlier backward pass freed them.
+            VersionError: one of them was overwritten since.
+        """
+        if self.saved is None:
+            raise GraphError(
+                f"backward: the values that {self.name} kept were freed by an earlier backward pass"
+                "\n  help: the first one needs backward(retain_graph=True)"
+            )
+        for position, version, number in self.versions:
+            if version.count != number:
+                self._complain(position, version)
+        if isinstance(xp, Namespace):
+            return self.saved
+        return self.plan.wrapped(self, connected=differentiable)
+
+    def pull(
+        self, xp: Any, g: Any, needed: Container[Vertex] | None, differentiable: bool
+    ) -> Iterator[tuple[Vertex, Any]]:
+        plan, values = self.plan, self.values(xp, differentiable)
+        if plan.tail is not None:
+            g = xp.chain(g, plan.tail(xp, g, values))
+        for position, parent in self.parents:
+            if needed is None or parent in needed:
+                share = plan.pulls[position](xp, g, values)
+                if share.shape != parent.shape:
+                    share = xp.sum_to(share, shape=parent.shape)
+                if share.dtype != parent.dtype:
+                    share = xp.astype(share, parent.dtype)
+                yield parent, share
+
+    def _complain(self, position: int, version: Version) -> None:
+        recorded = f" (recorded at {describe_place(self.place)})" if self.place else ""
+        hint = "" if self.place else "; gg.detect_anomaly() also names the line that recorded it"
+        raise VersionError(
+            f"backward: {self.name}{recorded} needs its argument "
+            f"'{self.plan.primitive.argument_name(position)}' {self.plan.primitive.name} was given,"
+            f" but {version.writer} at {describe_place(version.place)} overwrote it since\n"
+            f"  help: call backward() before the write, or compute the loss again{hint}"
+        )
+
+
+class Output(Vertex):
+    """One output of an operation that has several."""
+
+    __slots__ = ("index",)
+
+    def __init__(self, node: Node, index: int, shape: tuple[int, ...], dtype: Dtype) -> None:
+        super().__init__(((0, node),), shape, dtype)
+        self.index = index
+
+    @property
+    def name(self) -> str:  # type: ignore[override]
+        """The operation's name."""
+        return self.parents[0][1].name
+
+    def pull(
+        self, xp: Any, g: Any, needed: Container[Vertex] | None, differentiable: bool
+    ) -> Iterator[tuple[Vertex, Any]]:
+        yield self.parents[0][1], Several({self.index: g})
+
+
+class Several:
+    """The cotangents (or tangents) of an operation's outputs, by index; what is absent is zero."""
+
+    __slots__ = ("parts",)
+
+    def __init__(self, parts: dict[int, Any]) -> None:
+        self.parts = parts
+
+    def __add__(self, other: Several) -> Several:
+        both = dict(self.parts)
+        for index, g in other.parts.items():
+            both[index] = both[index] + g if index in both else g
+        return Several(both)
+
+    def get(self, index: int) -> Any:
+        """The part of one output, or None where it is zero."""
+        return self.parts.get(index)

@@ -1,0 +1,50 @@
+"""What `xp` is when a rule computes: the functions of one array module, in one spelling.
+
+A forward function and a derivative rule are written once against `xp`. Given a `Namespace` they
+compute on that module's arrays; given `gpugrad.ops` they record, and the result can be
+differentiated again. Names that the module lacks come from `STAND_INS`; names that only gpugrad
+has (`erf`, `chain`, `index`, ...) are the forward functions of its primitives.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from gpugrad.primitive import Primitive
+
+PRIMITIVES: dict[str, Primitive] = {}
+
+
+def _astype(xp: Namespace, x: Any, dtype: Any) -> Any:
+    return x.astype(dtype, copy=False)
+
+
+def _cumulative_sum(xp: Namespace, x: Any, axis: int) -> Any:
+    return xp.module.cumsum(x, axis=axis)
+
+
+# NumPy 2.0 has neither name at top level; 2.1 has both.
+STAND_INS: dict[str, Callable[..., Any]] = {"astype": _astype, "cumulative_sum": _cumulative_sum}
+
+
+class Namespace:
+    """The functions of `module`, then gpugrad's stand-ins, then its primitives' forwards."""
+
+    def __init__(self, module: Any) -> None:
+        self.module = module
+
+    def __getattr__(self, name: str) -> Any:
+        if name in STAND_INS:
+            found: Any = partial(STAND_INS[name], self)
+        elif hasattr(self.module, name):
+            found = getattr(self.module, name)
+        elif name in PRIMITIVES:
+            found = partial(PRIMITIVES[name].forward, self)
+        else:
+            raise AttributeError(f"neither {self.module.__name__} nor gpugrad has {name!r}")
+        setattr(self, name, found)  # the next look-up is a plain attribute
+        return found

@@ -1,0 +1,131 @@
+"""New tensors: constants, ranges, and the shapes of others."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from gpugrad.dtypes import as_dtype, default_float
+from gpugrad.errors import OptionError, ShapeError
+from gpugrad.random import Generator, default_generator
+from gpugrad.tensor import Tensor, asarray
+
+__all__ = [
+    "arange", "eye", "full", "full_like", "linspace", "ones", "ones_like", "rand", "randn", "tril",
+    "triu", "zeros", "zeros_like",
+]  # fmt: skip
+
+Shape = int | tuple[int, ...] | list[int]
+
+
+def _made(shape: Any, value: Any, dtype: Any) -> Tensor:
+    try:
+        return Tensor._wrap(np.full(shape, value, dtype))
+    except (ValueError, TypeError):
+        raise ShapeError(f"{shape!r} is not a shape: use integers >= 0") from None
+
+
+def zeros(shape: Shape, dtype: Any = None) -> Tensor:
+    """Zeros of the default float (or `dtype`).
+
+    >>> import gpugrad as gg
+    >>> gg.zeros(2)
+    tensor([0., 0.])
+    """
+    return _made(shape, 0, default_float() if dtype is None else as_dtype(dtype))
+
+
+def ones(shape: Shape, dtype: Any = None) -> Tensor:
+    """Ones of the default float (or `dtype`)."""
+    return _made(shape, 1, default_float() if dtype is None else as_dtype(dtype))
+
+
+def full(shape: Shape, value: Any, dtype: Any = None) -> Tensor:
+    """`value` everywhere, of the dtype it would have as a tensor (or `dtype`)."""
+    return _made(shape, value, asarray(value).dtype if dtype is None else as_dtype(dtype))
+
+
+def zeros_like(x: Any, dtype: Any = None) -> Tensor:
+    """Zeros of the shape and dtype (or `dtype`) of x."""
+    x = asarray(x)
+    return _made(x.shape, 0, x.dtype if dtype is None else as_dtype(dtype))
+
+
+def ones_like(x: Any, dtype: Any = None) -> Tensor:
+    """Ones of the shape and dtype (or `dtype`) of x."""
+    x = asarray(x)
+    return _made(x.shape, 1, x.dtype if dtype is None else as_dtype(dtype))
+
+
+def full_like(x: Any, value: Any, dtype: Any = None) -> Tensor:
+    """`value` everywhere, with the shape and dtype (or `dtype`) of x."""
+    x = asarray(x)
+    return _made(x.shape, value, x.dtype if dtype is None else as_dtype(dtype))
+
+
+def arange(start: float, stop: float | None = None, step: float = 1, dtype: Any = None) -> Tensor:
+    """start, start + step, ... up to but without stop; arange(n) counts from 0.
+
+    >>> import gpugrad as gg
+    >>> gg.arange(3)
+    tensor([0, 1, 2])
+    """
+    if step == 0:
+        raise OptionError("arange: step is 0")
+    first, end = (0, start) if stop is None else (start, stop)
+    whole = all(isinstance(v, (int, np.integer)) for v in (first, end, step))
+    wanted = as_dtype(dtype) if dtype is not None else np.dtype("int64") if whole else default_float()
+    return Tensor._wrap(np.arange(first, end, step).astype(wanted))
+
+
+def linspace(start: float, stop: float, num: int, dtype: Any = None) -> Tensor:
+    """`num` evenly spaced numbers from start to stop, both included."""
+    if num < 0:
+        raise OptionError(f"linspace: num={num} is negative")
+    wanted = default_float() if dtype is None else as_dtype(dtype)
+    return Tensor._wrap(np.linspace(start, stop, num).astype(wanted))
+
+
+def eye(rows: int, columns: int | None = None, dtype: Any = None) -> Tensor:
+    """Ones on the diagonal, zeros elsewhere."""
+    return Tensor._wrap(np.eye(rows, columns, dtype=default_float() if dtype is None else as_dtype(dtype)))
+
+
+def _mask(x: Any, k: int) -> Any:
+    if x.ndim < 2:
+        raise ShapeError(f"tril/triu: x is {tuple(x.shape)}; a matrix has two axes")
+    return np.tri(x.shape[-2], x.shape[-1], k, dtype=bool)
+
+
+def tril(x: Any, k: int = 0) -> Any:
+    """x with zeros above its k-th diagonal."""
+    from gpugrad.ops.arithmetic import where
+
+    x = asarray(x)
+    return where(_mask(x, k), x, zeros_like(x))
+
+
+def triu(x: Any, k: int = 0) -> Any:
+    """x with zeros below its k-th diagonal."""
+    from gpugrad.ops.arithmetic import where
+
+    x = asarray(x)
+    return where(_mask(x, k - 1), zeros_like(x), x)
+
+
+def rand(*shape: int, generator: Generator | None = None, dtype: Any = None) -> Tensor:
+    """Uniform numbers from [0, 1)."""
+    wanted = default_float() if dtype is None else dtype
+    return Tensor._wrap((generator or default_generator()).uniform(shape, dtype=wanted))
+
+
+def randn(*shape: int, generator: Generator | None = None, dtype: Any = None) -> Tensor:
+    """Standard normal numbers.
+
+    >>> import gpugrad as gg
+    >>> gg.randn(2, 3, generator=gg.Generator(0)).shape
+    (2, 3)
+    """
+    wanted = default_float() if dtype is None else dtype
+    return Tensor._wrap((generator or default_generator()).normal(shape, dtype=wanted))

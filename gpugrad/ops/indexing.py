@@ -1,0 +1,282 @@
+"""Reading elements (t[i], take, take_along_axis) and the functional writes (t.at[i].set(v))."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from gpugrad.errors import GraphError, IndexRangeError
+from gpugrad.graph import Node
+from gpugrad.mode import is_grad_enabled
+from gpugrad.primitive import method, primitive
+from gpugrad.tensor import Tensor, asarray
+
+__all__ = ["take", "take_along_axis"]
+
+# A key is kept as a template: a tuple in which ARRAY stands for the next of the index arrays. The
+# arrays are arguments like any other, the template is a static option.
+ARRAY = "array"
+
+
+def _split(key: Any) -> tuple[tuple[Any, ...], list[Any]]:
+    """A user's key as (template, index arrays)."""
+    template: list[Any] = []
+    arrays: list[Any] = []
+    for part in key if isinstance(key, tuple) else (key,):
+        if part is None or part is Ellipsis or isinstance(part, (bool, int, slice)):
+            if isinstance(part, slice):
+                part = slice(*[None if edge is None else _edge(edge) for edge in
+                               (part.start, part.stop, part.step)])  # fmt: skip
+            if isinstance(part, bool):
+                template.append(ARRAY)
+                arrays.append(asarray(np.asarray(part)))
+            else:
+                template.append(part)
+            continue
+        index = part if isinstance(part, Tensor) else asarray(np.asarray(part))
+        if index.size == 0 and not isinstance(part, (Tensor, np.ndarray)):
+            index = index.astype("int64")
+        if index.dtype.kind not in "iub":
+            raise IndexRangeError(
+                f"index: an index must be an integer, slice, or array of integers or bools, "
+                f"not {index.dtype}"
+            )
+        template.append(ARRAY)
+        arrays.append(index)
+    return tuple(template), arrays
+
+
+def _edge(edge: Any) -> int:
+    try:
+        return int(edge.__index__())
+    except AttributeError:
+        raise IndexRangeError(f"index: {edge!r} cannot bound a slice; use an integer") from None
+
+
+def _key(template: tuple[Any, ...], indices: tuple[Any, ...]) -> tuple[Any, ...]:
+    """The NumPy key that a template and its index arrays stand for."""
+    if not indices:
+        return template
+    rest = iter(indices)
+    return tuple(next(rest) if isinstance(part, str) else part for part in template)
+
+
+@primitive(separate=["indices"])
+def index(xp: Any, x: Any, /, *indices: Any, template: Any) -> Any:
+    """The elements of x that a key names; see `Tensor.__getitem__`."""
+    return x[_key(template, indices)]
+
+
+@index.vjp("x")
+def index_dx(xp: Any, g: Any, x_shape: Any, indices: Any, template: Any) -> Any:
+    return xp.index_add_to_zeros(g, *indices, template=template, shape=x_shape)
+
+
+@index.explain
+def explain_index(x: Any, *indices: Any, template: Any) -> str | IndexRangeError | None:
+    if sum(part not in (None, Ellipsis) for part in template if not isinstance(part, str)) + sum(
+        i.ndim if i.dtype.kind == "b" else 1 for i in indices
+    ) > x.ndim:
+        return IndexRangeError(f"index: more indices than axes\n  x: {x.dtype} {tuple(x.shape)}")
+    for k in indices:
+        if k.dtype.kind == "b":
+            return IndexRangeError(
+                f"index: a mask has the shape of the axes it selects from, here {tuple(k.shape)}\n"
+                f"  x: {x.dtype} {tuple(x.shape)}"
+            )
+    return None
+
+
+@primitive(linear=True, separate=["indices"])
+def index_add_to_zeros(xp: Any, v: Any, /, *indices: Any, template: Any, shape: Any) -> Any:
+    """Zeros of `shape` with v added at a key, where an element named twice gets both."""
+    out = xp.zeros(shape, dtype=v.dtype)
+    if not indices:
+        out[template] = v
+    else:
+        xp.add.at(out, _key(template, indices), v)
+    return out
+
+
+@index_add_to_zeros.vjp("v")
+def index_add_to_zeros_dv(xp: Any, g: Any, indices: Any, template: Any) -> Any:
+    return xp.index(g, *indices, template=template)
+
+
+@primitive(separate=["indices"])
+def index_set(xp: Any, x: Any, v: Any, /, *indices: Any, template: Any) -> Any:
+    """A copy of x with the elements at a key replaced by v; of equal keys the last one counts."""
+    out = x.copy()
+    out[_key(template, indices)] = v
+    return out
+
+
+@index_set.vjp("x")
+def index_set_dx(xp: Any, g: Any, indices: Any, template: Any) -> Any:
+    return xp.index_set(g, 0, *indices, template=template)
+
+
+@index_set.vjp("v")
+def index_set_dv(xp: Any, g: Any, v_shape: Any, indices: Any, template: Any) -> Any:
+    taken = xp.index(g, *indices, template=template)
+    if not indices:
+        return taken
+    # Where a key names an element twice, only the write that stayed has a gradient: number the
+    # writes, write the numbers, and see whose number is read back.
+    raw = tuple(i._data if isinstance(i, Tensor) else i for i in indices)
+    numbers = np.arange(math.prod(taken.shape)).reshape(taken.shape)
+    last = np.empty(g.shape, dtype=np.int64)
+    last[_key(template, raw)] = numbers
+    stayed = last[_key(template, raw)] == numbers
+    return taken if stayed.all() else xp.where(stayed, taken, xp.zeros_like(taken))
+
+
+@primitive(separate=["indices"])
+def index_add(xp: Any, x: Any, v: Any, /, *indices: Any, template: Any) -> Any:
+    """A copy of x with v added at a key, where an element named twice gets both."""
+    out = x.copy()
+    xp.add.at(out, _key(template, indices), v)
+    return out
+
+
+@index_add.vjp("x")
+def index_add_dx(g: Any) -> Any:
+    return g
+
+
+@index_add.vjp("v")
+def index_add_dv(xp: Any, g: Any, indices: Any, template: Any) -> Any:
+    return xp.index(g, *indices, template=template)
+
+
+@index_set.explain
+@index_add.explain
+def explain_write(x: Any, v: Any, *indices: Any, template: Any) -> str | IndexRangeError | None:
+    return explain_index(x, *indices, template=template)
+
+
+@primitive(separate=["indices"], methods=["take"])
+def take(xp: Any, x: Any, indices: Any, /, axis: int | None = None) -> Any:
+    """The elements of x at `indices` along `axis` (of the flat array if None).
+
+    Raises:
+        IndexRangeError: an index lies outside the axis.
+
+    >>> import gpugrad as gg
+    >>> gg.take(gg.tensor([10.0, 20.0, 30.0]), gg.tensor([2, 0]))
+    tensor([30., 10.])
+    """
+    if indices.dtype.kind not in "iu":
+        raise IndexRangeError(f"take: indices must be integers, not {indices.dtype}")
+    return xp.take(x, indices, axis=axis)
+
+
+@take.vjp("x")
+def take_dx(xp: Any, g: Any, x_shape: Any, indices: Any, axis: int | None) -> Any:
+    if axis is None:
+        flat = xp.index_add_to_zeros(g, indices, template=(ARRAY,), shape=(math.prod(x_shape),))
+        return xp.reshape(flat, x_shape)
+    template = (slice(None),) * (axis % len(x_shape)) + (ARRAY,)
+    return xp.index_add_to_zeros(g, indices, template=template, shape=x_shape)
+
+
+@primitive(separate=["indices"], methods=["take_along_axis"])
+def take_along_axis(xp: Any, x: Any, indices: Any, /, axis: int = -1) -> Any:
+    """For each place along `axis`, the element of x that `indices` names there.
+
+    >>> import gpugrad as gg
+    >>> gg.take_along_axis(gg.tensor([[1.0, 2.0], [3.0, 4.0]]), gg.tensor([[1], [0]])).tolist()
+    [[2.0], [3.0]]
+    """
+    if indices.dtype.kind not in "iu":
+        raise IndexRangeError(f"take_along_axis: indices must be integers, not {indices.dtype}")
+    return xp.take_along_axis(x, indices, axis=axis)
+
+
+@take_along_axis.vjp("x")
+def take_along_axis_dx(xp: Any, g: Any, x_shape: Any, indices: Any, axis: int) -> Any:
+    raw = indices._data if isinstance(indices, Tensor) else indices
+    grid = list(np.indices(raw.shape, sparse=True))
+    grid[axis] = raw
+    # Broadcasting repeats x where it has size 1 beside more indices, so name element 0 there.
+    keys = [k if n != 1 or d == axis % raw.ndim else np.zeros_like(k)
+            for d, (k, n) in enumerate(zip(grid, x_shape, strict=True))]  # fmt: skip
+    return xp.index_add_to_zeros(g, *keys, template=(ARRAY,) * raw.ndim, shape=x_shape)
+
+
+class At:
+    """`t.at[key]`: the elements at a key, to be replaced or added to in a copy of t."""
+
+    def __init__(self, x: Tensor, key: Any = None) -> None:
+        self._x = x
+        self._key = key
+
+    def __getitem__(self, key: Any) -> At:
+        return At(self._x, key)
+
+    def get(self) -> Any:
+        """t[key]."""
+        return self._x[self._key]
+
+    def set(self, v: Any) -> Any:
+        """A copy of t with v at the key.
+
+        >>> import gpugrad as gg
+        >>> gg.tensor([1.0, 2.0, 3.0]).at[1:].set(0.0)
+        tensor([1., 0., 0.])
+        """
+        return self._written(index_set, v)
+
+    def add(self, v: Any) -> Any:
+        """A copy of t with v added at the key; an element named twice gets both."""
+        return self._written(index_add, v)
+
+    def subtract(self, v: Any) -> Any:
+        """A copy of t with v subtracted at the key; an element named twice loses both."""
+        return self.add(-asarray(v))
+
+    def _written(self, write: Any, v: Any) -> Any:
+        template, arrays = _split(self._key)
+        value = asarray(v, None if not type(v) in (bool, int, float) else self._x.dtype)
+        if value.dtype != self._x.dtype:
+            value = value.astype(self._x.dtype)
+        return write(self._x, value, *arrays, template=template)
+
+
+Tensor.at = property(At, doc="The functional writes: t.at[key].set(v), t.at[key].add(v).")  # type: ignore[attr-defined]
+
+
+@method("__getitem__")
+def getitem(x: Tensor, key: Any) -> Tensor:
+    """The elements that `key` names, as in NumPy: integers, slices, integer arrays, masks."""
+    template, arrays = _split(key)
+    picked: Tensor = index(x, *arrays, template=template)
+    return picked
+
+
+@method("__setitem__")
+def setitem(x: Tensor, key: Any, value: Any) -> None:
+    """t[key] = value: recorded like any operation; in place only for a leaf under `gg.no_grad()`.
+
+    Raises:
+        GraphError: t is a leaf that requires a gradient, or was recorded and is written in no_grad.
+    """
+    if isinstance(x._node, Node) and not is_grad_enabled():
+        raise GraphError(
+            "t[...] = v: a recorded operation made this tensor; it cannot be changed in no_grad\n"
+            "  help: write t = t.detach() first"
+        )
+    if x._node is not None and x._node.is_leaf:
+        if is_grad_enabled():
+            raise GraphError(
+                "t[...] = v: a leaf that requires a gradient is not assigned to\n"
+                "  help: write t = t.at[...].set(v), or assign within gg.no_grad()"
+            )
+        template, arrays = _split(key)
+        x._data[_key(template, tuple(a._data for a in arrays))] = asarray(value)._data
+        x._written("t[...] = v")
+        return
+    after = x.at[key].set(value)
+    x._data, x._node, x._version = after._data, after._node, None

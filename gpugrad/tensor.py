@@ -1,0 +1,518 @@
+"""Tensor: an array, the graph node that made it, and the version of its memory.
+
+A tensor is a value: no operation changes it. Its methods and operators (`t.sum()`, `a + b`,
+`t[0]`, `t.backward()`) are attached where each is declared, by `gpugrad.primitive.method`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from gpugrad.device import CPU, Device, as_device
+from gpugrad.dtypes import KNOWN, Dtype, as_dtype, default_float, int64
+from gpugrad.errors import DtypeError, GraphError, OptionError, ShapeError
+from gpugrad.version import FOREIGN, Version, user_place
+
+if TYPE_CHECKING:
+    from gpugrad.graph import Leaf, Node
+
+ArrayLike = Any  # a Tensor, a NumPy array, a Python number, or nested lists of numbers
+
+
+class Tensor:
+    """An n-dimensional array whose operations are recorded when a gradient is required.
+
+    Make one with `gg.tensor` (copies) or `gg.asarray` (shares memory).
+
+    >>> import gpugrad as gg
+    >>> x = gg.tensor([1.0, 2.0], requires_grad=True)
+    >>> (x * x).sum().backward()
+    >>> x.grad
+    tensor([2., 4.])
+    """
+
+    __slots__ = ("__weakref__", "_data", "_node", "_version")
+    _data: np.ndarray[Any, Any]
+    _node: Node | Leaf | None
+    _version: Version | None
+
+    if TYPE_CHECKING:  # what `method` attaches: operators for the checker, the rest by name
+
+        def __getattr__(self, name: str) -> Any: ...
+        def __add__(self, other: ArrayLike) -> Tensor: ...
+        def __radd__(self, other: ArrayLike) -> Tensor: ...
+        def __sub__(self, other: ArrayLike) -> Tensor: ...
+        def __rsub__(self, other: ArrayLike) -> Tensor: ...
+        def __mul__(self, other: ArrayLike) -> Tensor: ...
+        def __rmul__(self, other: ArrayLike) -> Tensor: ...
+        def __truediv__(self, other: ArrayLike) -> Tensor: ...
+        def __rtruediv__(self, other: ArrayLike) -> Tensor: ...
+        def __pow__(self, other: ArrayLike) -> Tensor: ...
+        def __rpow__(self, other: ArrayLike) -> Tensor: ...
+        def __matmul__(self, other: ArrayLike) -> Tensor: ...
+        def __rmatmul__(self, other: ArrayLike) -> Tensor: ...
+        def __neg__(self) -> Tensor: ...
+        def __getitem__(self, key: Any) -> Tensor: ...
+        def __setitem__(self, key: Any, value: ArrayLike) -> None: ...
+        def __lt__(self, other: ArrayLike) -> Tensor: ...
+        def __le__(self, other: ArrayLike) -> Tensor: ...
+        def __gt__(self, other: ArrayLike) -> Tensor: ...
+        def __ge__(self, other: ArrayLike) -> Tensor: ...
+
+    def __new__(
+        cls,
+        obj: ArrayLike,
+        dtype: Any = None,
+        device: Device | str | None = None,
+        requires_grad: bool = False,
+    ) -> Tensor:
+        as_device(device)
+        self = cls._wrap(_copied(obj, dtype))
+        return self.requires_grad_() if requires_grad else self
+
+    @classmethod
+    def _wrap(
+        cls,
+        array: np.ndarray[Any, Any],
+        node: Node | Leaf | None = None,
+        version: Version | None = None,
+    ) -> Tensor:
+        """A tensor around `array` itself; with no version, nobody may write to that memory."""
+        self = object.__new__(cls)
+        self._data = array
+        self._node = node
+        self._version = version
+        return self
+
+    # What it is
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The size of each axis."""
+        return self._data.shape
+
+    @property
+    def ndim(self) -> int:
+        """The number of axes."""
+        return self._data.ndim
+
+    @property
+    def size(self) -> int:
+        """The number of elements."""
+        return self._data.size
+
+    @property
+    def dtype(self) -> Dtype:
+        """The element type, as NumPy's `dtype`."""
+        return self._data.dtype
+
+    @property
+    def device(self) -> Device:
+        """Where the elements are."""
+        return CPU
+
+    @property
+    def data(self) -> np.ndarray[Any, Any]:
+        """The elements as a read-only NumPy view, whether or not a gradient is required."""
+        view = self._data.view()
+        view.flags.writeable = False
+        return view
+
+    @property
+    def requires_grad(self) -> bool:
+        """Whether operations on this tensor are recorded."""
+        return self._node is not None
+
+    @requires_grad.setter
+    def requires_grad(self, value: bool) -> None:
+        self.requires_grad_(value)
+
+    @property
+    def is_leaf(self) -> bool:
+        """Whether this tensor is where a graph begins: no recorded operation made it."""
+        return self._node is None or self._node.is_leaf
+
+    @property
+    def grad(self) -> Tensor | None:
+        """The gradient that `backward` accumulated; None means not computed yet, never zero."""
+        return None if self._node is None else self._node.grad
+
+    @grad.setter
+    def grad(self, value: Tensor | None) -> None:
+        if self._node is None:
+            if value is None:
+                return
+            raise GraphError("grad: this tensor requires no gradient\n  help: t.requires_grad_()")
+        if value is not None:
+            if not isinstance(value, Tensor):
+                raise DtypeError(f"grad: expected a Tensor or None, not {type(value).__name__}")
+            if value.shape != self.shape or value.dtype != self.dtype:
+                raise ShapeError(
+                    f"grad: a gradient has its tensor's shape and dtype\n"
+                    f"  tensor: {describe(self)}\n  grad: {describe(value)}"
+                )
+        self._node.grad = value
+
+    # Gradients switched on and off
+
+    def requires_grad_(self, requires_grad: bool = True) -> Tensor:
+        """Ask for a gradient of this leaf (or stop asking), and return it.
+
+        Raises:
+            DtypeError: the elements are integers or bools.
+            GraphError: the tensor is no leaf.
+        """
+        if self._node is not None and not self._node.is_leaf:
+            if requires_grad:
+                return self
+            raise GraphError(
+                "requires_grad_(False): a recorded operation made this tensor\n"
+                "  help: t.detach() is the same value, outside the graph"
+            )
+        if not requires_grad:
+            self._node = None
+        elif self._node is None:
+            if self._data.dtype.kind != "f":
+                raise DtypeError(
+                    f"requires_grad: only floating tensors have gradients, this is {self.dtype}\n"
+                    "  help: convert it with t.astype(gg.float32) first"
+                )
+            from gpugrad.graph import Leaf
+
+            self._node = Leaf(self._data.shape, self._data.dtype)
+            self._version = self._version or Version()
+        return self
+
+    def detach(self) -> Tensor:
+        """The same value, in the same memory, as a constant."""
+        return Tensor._wrap(self._data, None, self._version)
+
+    def retain_grad(self) -> None:
+        """Make `backward` leave the gradient of this recorded tensor in `.grad`."""
+        if self._node is None:
+            raise GraphError("retain_grad: this tensor requires no gradient")
+        self._node.keep_grad = True
+
+    def register_hook(self, hook: Callable[[Tensor], Tensor | None]) -> Hook:
+        """Call `hook(grad)` when the gradient of this tensor is complete in a backward pass.
+
+        What it returns, unless None, takes the gradient's place. The handle that comes back has
+        `remove()`.
+        """
+        if self._node is None:
+            raise GraphError("register_hook: this tensor requires no gradient")
+        if self._node.hooks is None:
+            self._node.hooks = {}
+        handle = Hook(self._node.hooks)
+        self._node.hooks[handle] = hook
+        return handle
+
+    # In and out
+
+    def numpy(self) -> np.ndarray[Any, Any]:
+        """The elements as a read-only NumPy view.
+
+        Raises:
+            GraphError: the tensor requires a gradient, which NumPy would drop.
+        """
+        if self._node is not None:
+            raise GraphError(
+                "numpy(): this tensor requires a gradient, which NumPy would drop\n"
+                "  help: t.detach().numpy()"
+            )
+        return self.data
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray[Any, Any]:
+        if copy or (dtype is not None and np.dtype(dtype) != self.dtype):
+            return np.array(self.numpy(), dtype=dtype)
+        return self.numpy()
+
+    def __dlpack__(self, **options: Any) -> Any:
+        self.numpy()
+        # DLPack cannot say "read-only" before version 1.0, so it hands out a copy.
+        return self._data.copy().__dlpack__(**options)
+
+    def __dlpack_device__(self) -> tuple[int, int]:
+        return self._data.__dlpack_device__()
+
+    def item(self) -> Any:
+        """The only element, as a Python number.
+
+        Raises:
+            ShapeError: there is not exactly one.
+        """
+        if self._data.size != 1:
+            raise ShapeError(
+                f"item(): needs exactly one element, this is {describe(self)}\n"
+                "  help: reduce it first (t.sum(), t.mean()), or use t.tolist()"
+            )
+        return self._data.item()
+
+    def tolist(self) -> Any:
+        """The elements as nested lists of Python numbers."""
+        return self._data.tolist()
+
+    def to(self, target: Any) -> Tensor:
+        """This tensor on another device, or with another dtype; itself if nothing changes."""
+        if isinstance(target, Device) or (
+            isinstance(target, str) and target.partition(":")[0] in ("cpu", "cuda", "auto")
+        ):
+            as_device(target)
+            return self
+        converted: Tensor = self.astype(target)
+        return converted
+
+    def cpu(self) -> Tensor:
+        """This tensor on the CPU."""
+        return self.to("cpu")
+
+    def cuda(self) -> Tensor:
+        """This tensor on the GPU."""
+        return self.to("cuda")
+
+    def copy_(self, value: ArrayLike) -> Tensor:
+        """Overwrite a leaf's elements in place; its version says so to any backward pass.
+
+        Raises:
+            GraphError: the tensor is not a leaf.
+            ShapeError: `value` cannot be broadcast to this shape.
+        """
+        if not self.is_leaf:
+            raise GraphError("copy_: a recorded operation made this tensor; it is never changed")
+        source = np.asarray(value._data if isinstance(value, Tensor) else value)
+        try:
+            view = np.broadcast_to(source, self.shape)
+        except ValueError:
+            raise ShapeError(
+                f"copy_: {source.shape} cannot be broadcast to {self.shape}"
+            ) from None
+        if self._version is None or self._version is FOREIGN:
+            self._data = np.array(view, self.dtype)
+            self._version = None
+        else:
+            self._data[...] = view
+            self._written("copy_")
+        return self
+
+    # For the library's own writers
+
+    def _written(self, writer: str) -> None:
+        """Note that this leaf's memory was overwritten by `writer`."""
+        if self._version is not None:
+            self._version.written(writer, user_place())
+
+    def _rebind(self, array: np.ndarray[Any, Any]) -> None:
+        """Move this leaf to `array`, which holds the same values (an optimizer's flat buffer)."""
+        self._data = array
+
+    # Python's protocols
+
+    def __len__(self) -> int:
+        if self._data.ndim == 0:
+            raise ShapeError("len(): this tensor has no axes")
+        return self._data.shape[0]
+
+    def __iter__(self) -> Iterator[Tensor]:
+        if self._data.ndim == 0:
+            raise ShapeError("iteration: this tensor has no axes\n  help: t.item() is its number")
+        return (self[i] for i in range(self._data.shape[0]))
+
+    def __bool__(self) -> bool:
+        if self._data.size != 1:
+            raise ShapeError(
+                f"bool(): the truth of {describe(self)} is ambiguous\n"
+                "  help: t.any() or t.all(), for example (a == b).all()"
+            )
+        return bool(self._data.item())
+
+    def __float__(self) -> float:
+        return float(self.item())
+
+    def __int__(self) -> int:
+        return int(self.item())
+
+    def __index__(self) -> int:
+        if self._data.dtype.kind not in "iu":
+            raise DtypeError(f"an index must be an integer, this is {describe(self)}")
+        return int(self.item())
+
+    def __hash__(self) -> int:
+        return id(self)
+
+    def __format__(self, spec: str) -> str:
+        return format(self.item(), spec) if spec else repr(self)
+
+    def __repr__(self) -> str:
+        body = np.array2string(self._data, separator=", ", prefix="tensor(")
+        usual = self.dtype in (default_float(), int64) or self.dtype.kind == "b"
+        parts = [body if self.size else f"{body}, shape={self.shape}"]
+        if not usual or not self.size:
+            parts.append(f"dtype={self.dtype}")
+        if self._node is not None:
+            parts.append("requires_grad=True" if self.is_leaf else f"from={self._node.name}")
+        return f"tensor({', '.join(parts)})"
+
+    def __reduce__(self) -> Any:
+        if not self.is_leaf:
+            raise GraphError(
+                "pickle/deepcopy: a recorded operation made this tensor; its graph cannot be copied"
+                "\n  help: copy t.detach()"
+            )
+        return _rebuild, (type(self), np.array(self._data), self.requires_grad, self.grad)
+
+
+class Hook:
+    """The handle of a registered hook."""
+
+    def __init__(self, hooks: dict[Hook, Any]) -> None:
+        self._hooks = hooks
+
+    def remove(self) -> None:
+        """Call the hook no more."""
+        self._hooks.pop(self, None)
+
+
+def _rebuild(
+    cls: type[Tensor], array: np.ndarray[Any, Any], requires_grad: bool, grad: Tensor | None
+) -> Tensor:
+    self = cls._wrap(array)
+    if requires_grad:
+        self.requires_grad_()
+        self.grad = grad
+    return self
+
+
+def describe(x: ArrayLike) -> str:
+    """`x` as an error shows it: `float32 (64, 784) on cpu`."""
+    if isinstance(x, (Tensor, np.ndarray, np.generic)):
+        return f"{x.dtype} {x.shape} on {getattr(x, 'device', 'cpu')}"
+    return repr(x)
+
+
+def tensor(
+    obj: ArrayLike,
+    dtype: Any = None,
+    device: Device | str | None = None,
+    requires_grad: bool = False,
+) -> Tensor:
+    """A tensor with a copy of `obj`.
+
+    Args:
+        obj: a number, nested lists of numbers, a NumPy array or a tensor. Python floats become the
+            default float (float32), integers int64; arrays keep their dtype.
+        dtype: convert to this one.
+        device: where it is made; the default device if None.
+        requires_grad: record what is computed from it.
+    Raises:
+        DtypeError: no dtype of gpugrad holds it, or integers should require a gradient.
+        ShapeError: nested lists of different lengths.
+
+    >>> import gpugrad as gg
+    >>> gg.tensor([[1, 2], [3, 4]]).shape
+    (2, 2)
+    """
+    return Tensor(obj, dtype, device, requires_grad)
+
+
+def asarray(
+    obj: ArrayLike,
+    dtype: Any = None,
+    device: Device | str | None = None,
+    copy: bool | None = None,
+) -> Tensor:
+    """`obj` as a tensor, sharing its memory where it is an array of the right dtype.
+
+    A tensor comes back as it is. Should the array be written later, gradients of what was computed
+    before stay right: the graph keeps a copy of what it needs.
+
+    Args:
+        obj: as for `tensor`, or whatever speaks DLPack (a PyTorch tensor on the CPU).
+        dtype: convert to this one.
+        copy: True always copies, False never, None where it must.
+    Raises:
+        OptionError: copy=False, and a copy is unavoidable.
+
+    >>> import gpugrad as gg, numpy as np
+    >>> a = np.zeros(2)
+    >>> t = gg.asarray(a)
+    >>> a[0] = 1
+    >>> t
+    tensor([1., 0.], dtype=float64)
+    """
+    as_device(device)
+    if copy:
+        return Tensor(obj, dtype)
+    if isinstance(obj, Tensor):
+        if dtype is None or as_dtype(dtype) == obj.dtype:
+            return obj
+        shared = None
+    else:
+        shared = _shared(obj)
+        if shared is not None and dtype is not None and as_dtype(dtype) != shared.dtype:
+            shared = None
+    if shared is not None:
+        return Tensor._wrap(shared, None, FOREIGN)
+    if copy is False:
+        raise OptionError(f"asarray(copy=False): {type(obj).__name__} cannot be shared as it is")
+    return obj.astype(dtype) if isinstance(obj, Tensor) else Tensor(obj, dtype)
+
+
+def _shared(obj: Any) -> np.ndarray[Any, Any] | None:
+    """The memory of `obj` as an array of a known dtype, or None."""
+    if isinstance(obj, np.ndarray):
+        plain = type(obj) is np.ndarray
+    elif hasattr(obj, "__dlpack__") and not isinstance(obj, np.generic):
+        try:
+            obj, plain = np.from_dlpack(obj), True
+        except (BufferError, RuntimeError, TypeError) as error:
+            raise DtypeError(
+                f"asarray: {type(obj).__name__} cannot be shared by DLPack: {error}\n"
+                "  help: detach it and move it to the CPU first"
+            ) from None
+    else:
+        return None
+    return obj if plain and obj.dtype.isnative and obj.dtype in KNOWN else None
+
+
+def _copied(obj: Any, dtype: Any) -> np.ndarray[Any, Any]:
+    """A new array with the elements of `obj`, of a dtype that gpugrad knows."""
+    if isinstance(obj, np.ma.MaskedArray):
+        raise DtypeError("a masked array has no tensor form\n  help: fill it with obj.filled(...)")
+    if hasattr(obj, "__dlpack__") and not isinstance(obj, (Tensor, np.ndarray, np.generic)):
+        obj = _shared(obj)
+    source = _plain(obj)
+    try:
+        array = np.array(source)
+    except ValueError:
+        raise ShapeError("nested lists of different lengths make no tensor") from None
+    if dtype is not None:
+        wanted = as_dtype(dtype)
+    elif array.dtype == np.float64 and not _carries_dtype(source):
+        wanted = default_float()
+    else:
+        wanted = as_dtype(array.dtype)
+    return np.array(array, wanted, order="C", copy=None)
+
+
+def _carries_dtype(obj: Any) -> bool:
+    """Whether the numbers in `obj` are NumPy's, which keep their dtype, or Python's."""
+    while isinstance(obj, (list, tuple)) and obj:
+        obj = obj[0]
+    return hasattr(obj, "dtype")
+
+
+def _plain(obj: Any) -> Any:
+    """`obj` with the arrays of tensors in their tensors' places."""
+    if isinstance(obj, Tensor):
+        return obj._data
+    if isinstance(obj, (list, tuple)):
+        if any(isinstance(item, Tensor) and item._node is not None for item in obj):
+            raise GraphError(
+                "tensor([...]): an element requires a gradient, which a copy would drop\n"
+                "  help: gg.stack([...]) records it"
+            )
+        return [_plain(item) for item in obj]
+    return obj

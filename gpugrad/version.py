@@ -1,0 +1,47 @@
+"""Versions: how a backward pass notices that a value it kept was overwritten.
+
+Memory that gpugrad's operations made is never written again, so its tensors carry no version. A
+leaf that requires a gradient can be written by an optimizer or under `no_grad`; it carries a
+`Version`, shared by its views. Memory handed over by `asarray` without a copy can be written by
+anyone at any time; it carries `FOREIGN`, and the tape keeps a private copy of it.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+_PACKAGE = os.path.dirname(os.path.abspath(__file__)) + os.sep
+
+
+class Version:
+    """How often some memory was written, and by whom last."""
+
+    __slots__ = ("count", "place", "writer")
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.writer = ""
+        self.place: tuple[str, int] | None = None
+
+    def written(self, writer: str, place: tuple[str, int] | None) -> None:
+        """Note a write by `writer`, called from the user's line `place`."""
+        self.count += 1
+        self.writer = writer
+        self.place = place
+
+
+FOREIGN = Version()
+
+
+def user_place() -> tuple[str, int] | None:
+    """File and line of the innermost caller outside gpugrad."""
+    frame = sys._getframe(1)
+    while frame is not None and frame.f_code.co_filename.startswith(_PACKAGE):
+        frame = frame.f_back  # type: ignore[assignment]
+    return None if frame is None else (frame.f_code.co_filename, frame.f_lineno)
+
+
+def describe_place(place: tuple[str, int] | None) -> str:
+    """`place` as a reader finds it: `train.py:12`."""
+    return "an unknown place" if place is None else f"{place[0]}:{place[1]}"
