@@ -8,7 +8,7 @@ and all, as soon as nobody holds its end.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Iterator
+from collections.abc import Callable, Container, Sequence
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
@@ -47,9 +47,9 @@ class Vertex:
 
     def pull(
         self, xp: Any, g: Any, needed: Container[Vertex] | None, differentiable: bool
-    ) -> Iterator[tuple[Vertex, Any]]:
+    ) -> Sequence[tuple[Vertex, Any]]:
         """The cotangent `g` pulled back to each needed parent (to all if None)."""
-        return iter(())
+        return ()
 
 
 class Leaf(Vertex):
@@ -87,7 +87,7 @@ class Node(Vertex):
         self.hooks = self.grad = self.place = None
         self.keep_grad = False
         self.saved: tuple[Any, ...] | None = ()
-        self.versions: tuple[tuple[int, Version, int], ...] = ()
+        self.versions: Sequence[tuple[int, Version, int]] = ()
         self.place: tuple[str, int] | None
         self.layout: tuple[tuple[tuple[int, ...], Dtype], ...] = ()  # of several outputs
 
@@ -112,24 +112,26 @@ class Node(Vertex):
         for position, version, number in self.versions:
             if version.count != number:
                 self._complain(position, version)
-        if isinstance(xp, Namespace):
+        if type(xp) is Namespace:
             return self.saved
         return self.plan.wrapped(self, connected=differentiable)
 
     def pull(
         self, xp: Any, g: Any, needed: Container[Vertex] | None, differentiable: bool
-    ) -> Iterator[tuple[Vertex, Any]]:
+    ) -> list[tuple[Vertex, Any]]:
         plan, values = self.plan, self.values(xp, differentiable)
         if plan.tail is not None:
             g = xp.chain(g, plan.tail(xp, g, values))
+        shares: list[tuple[Vertex, Any]] = []
         for position, parent in self.parents:
             if needed is None or parent in needed:
                 share = plan.pulls[position](xp, g, values)
                 if share.shape != parent.shape:
                     share = xp.sum_to(share, shape=parent.shape)
-                if share.dtype != parent.dtype:
+                if share.dtype is not parent.dtype and share.dtype != parent.dtype:
                     share = xp.astype(share, parent.dtype)
-                yield parent, share
+                shares.append((parent, share))
+        return shares
 
     def _complain(self, position: int, version: Version) -> None:
         recorded = f" (recorded at {describe_place(self.place)})" if self.place else ""
@@ -158,8 +160,8 @@ class Output(Vertex):
 
     def pull(
         self, xp: Any, g: Any, needed: Container[Vertex] | None, differentiable: bool
-    ) -> Iterator[tuple[Vertex, Any]]:
-        yield self.parents[0][1], Several({self.index: g})
+    ) -> list[tuple[Vertex, Any]]:
+        return [(self.parents[0][1], Several({self.index: g}))]
 
 
 class Several:

@@ -23,12 +23,26 @@ def _astype(xp: Namespace, x: Any, dtype: Any) -> Any:
     return x.astype(dtype, copy=False)
 
 
+def _reduction(ufunc: str) -> Callable[..., Any]:
+    """A reduction without the Python layers around it, about 1 us less for a small array."""
+
+    def reduction(xp: Namespace, x: Any, axis: Any = None, keepdims: bool = False, **kw: Any) -> Any:
+        return getattr(xp.module, ufunc).reduce(x, axis=axis, keepdims=keepdims, **kw)
+
+    return reduction
+
+
 def _cumulative_sum(xp: Namespace, x: Any, axis: int) -> Any:
     return xp.module.cumsum(x, axis=axis)
 
 
-# NumPy 2.0 has neither name at top level; 2.1 has both.
-STAND_INS: dict[str, Callable[..., Any]] = {"astype": _astype, "cumulative_sum": _cumulative_sum}
+STAND_INS: dict[str, Callable[..., Any]] = {
+    "astype": _astype,  # NumPy 2.0 has neither this name
+    "cumulative_sum": _cumulative_sum,  # nor this one
+    "sum": _reduction("add"),
+    "max": _reduction("maximum"),
+    "min": _reduction("minimum"),
+}
 
 
 class Namespace:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from operator import attrgetter
 from typing import Any
 
 import numpy as np
@@ -30,11 +31,7 @@ def users_first(roots: Collection[Vertex]) -> list[Vertex]:
             if parent not in seen:
                 seen.add(parent)
                 waiting.append(parent)
-    return sorted(seen, key=_number, reverse=True)
-
-
-def _number(vertex: Vertex) -> int:
-    return vertex.number
+    return sorted(seen, key=attrgetter("number"), reverse=True)
 
 
 def leading_to(targets: Collection[Vertex], order: list[Vertex]) -> set[Vertex]:

@@ -21,12 +21,13 @@ def chain(xp: Any, cotangent: Any, partial: Any, /) -> Any:
     """
     if isinstance(partial, (bool, int, float)):
         return cotangent if partial == 1 else cotangent * partial
-    if partial.dtype is not cotangent.dtype and partial.dtype.kind == "f":
+    if partial.dtype is not cotangent.dtype:
+        if partial.dtype.kind == "b":
+            return cotangent * partial
         partial = xp.astype(partial, cotangent.dtype)
     product = cotangent * partial
-    flat = product.ravel()
     # The sum of squares is NaN exactly if an element is: one pass, and no infinity cancels another.
-    if math.isnan(xp.vdot(flat, flat)):
+    if math.isnan(xp.vdot(product, product)):
         undefined = (cotangent == 0) & ~xp.isfinite(partial)
         product = xp.where(undefined, xp.zeros_like(product), product)
     return product

@@ -9,6 +9,7 @@ from typing import Any
 
 from gpugrad.errors import OptionError, ShapeError
 from gpugrad.primitive import method, primitive
+from gpugrad.tensor import Tensor
 
 __all__ = [
     "concat", "expand_dims", "flatten", "flip", "matrix_transpose", "moveaxis", "permute_dims",
@@ -94,6 +95,9 @@ def transpose(x: Any, *axes: Any) -> Any:
     return permute_dims(x, axes=tuple(given) if given else tuple(range(x.ndim))[::-1])
 
 
+Tensor.T = property(transpose, doc="The tensor with its axes reversed.")  # type: ignore[attr-defined]
+
+
 @method("swapaxes")
 def swapaxes(x: Any, axis1: int, axis2: int) -> Any:
     """x with two axes exchanged."""
@@ -127,6 +131,9 @@ def matrix_transpose(x: Any) -> Any:
     if x.ndim < 2:
         raise ShapeError(f"matrix_transpose: x is {tuple(x.shape)}; a matrix has two axes")
     return permute_dims(x, axes=(*range(x.ndim - 2), x.ndim - 1, x.ndim - 2))
+
+
+Tensor.mT = property(matrix_transpose, doc="The transposed matrices.")  # type: ignore[attr-defined]
 
 
 @primitive(linear=True)

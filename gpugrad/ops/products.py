@@ -63,6 +63,11 @@ def explain_matmul(a: Any, b: Any) -> str | None:
 def dot(a: Any, b: Any) -> Any:
     """The product of two vectors or matrices, or of a number and a tensor."""
     a, b = asarray(a), asarray(b)
+    if b.ndim > 2 and a.ndim > 0:
+        raise ShapeError(
+            f"dot: b has {b.ndim} axes; NumPy's dot does not batch as matmul does\n"
+            "  help: matmul for batches of matrices, einsum for anything else"
+        )
     return a * b if a.ndim == 0 or b.ndim == 0 else matmul(a, b)
 
 

@@ -1,0 +1,85 @@
+"""NumPy's functions on tensors: `np.sin(t)` records what `gg.sin(t)` does, or raises.
+
+NumPy asks a tensor through `__array_ufunc__` and `__array_function__` before it computes. What
+gpugrad does not record is refused with what to write instead, so no gradient is dropped silently.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from gpugrad import ops
+from gpugrad.errors import NumpyFunctionError
+from gpugrad.tensor import Tensor
+
+# NumPy functions whose name gpugrad has under another one still: np.X -> gg.Y.
+RENAMED = {
+    "amax": "max", "amin": "min", "cumsum": "cumulative_sum", "concatenate": "concat",
+    "float_power": "pow", "rint": "round", "fabs": "abs",
+}  # fmt: skip
+# Arguments of NumPy's functions that ask for nothing when they have these values.
+IDLE: dict[str, tuple[Any, ...]] = {
+    "out": (None,), "where": (True, np._NoValue), "casting": ("same_kind",),
+    "order": ("K", "C"), "dtype": (None,), "subok": (True, False), "initial": (np._NoValue,),
+    "keepdims": (np._NoValue,), "copy": (None, True), "optimize": (True, False), "mode": ("raise",),
+}  # fmt: skip
+REDUCED = {"ddof": "correction", "a_min": "min", "a_max": "max", "newshape": "shape", "reps": "repetitions"}
+
+
+def _spelling(name: str) -> Callable[..., Any] | None:
+    """gpugrad's function for NumPy's function of this name."""
+    wanted = RENAMED.get(name, name)
+    return getattr(ops, wanted) if wanted in ops.__all__ else None
+
+
+def _refuse(called: str, why: str) -> NumpyFunctionError:
+    return NumpyFunctionError(
+        f"{called} on a tensor {why}\n"
+        "  help: write it with gg.* operations, or call it on t.detach().numpy() as a constant"
+    )
+
+
+def _options(called: str, kwargs: dict[str, Any]) -> dict[str, Any]:
+    """NumPy's keyword arguments as gpugrad's; those that ask for nothing are left out."""
+    options = {}
+    for name, value in kwargs.items():
+        idle = IDLE.get(name, ())
+        if any(value is v or (isinstance(v, (str, bool)) and value == v) for v in idle):
+            continue
+        if name in ("out", "where", "casting", "order", "initial", "subok", "optimize", "mode"):
+            raise _refuse(f"{called}(..., {name}=...)", f"has no {name}= in gpugrad")
+        options[REDUCED.get(name, name)] = value
+    return options
+
+
+def array_ufunc(self: Tensor, ufunc: Any, method: str, *inputs: Any, **kwargs: Any) -> Any:
+    """What `np.add(t, 1)` calls."""
+    name = ufunc.__name__
+    called = f"np.{name}"
+    function = _spelling(name)
+    if method != "__call__":
+        reduced = {"add": "sum", "multiply": "prod", "maximum": "max", "minimum": "min"}.get(name)
+        hint = f"; gpugrad's spelling is gg.{reduced}" if method == "reduce" and reduced else ""
+        raise _refuse(f"{called}.{method}", f"is not recorded{hint}")
+    if function is None:
+        raise _refuse(called, "is not recorded: gpugrad has no such operation")
+    return function(*inputs, **_options(called, kwargs))
+
+
+def array_function(
+    self: Tensor, function: Any, types: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> Any:
+    """What `np.sum(t)` calls."""
+    module = (getattr(function, "__module__", None) or "numpy").replace("numpy", "np", 1)
+    called = f"{module}.{function.__name__}"
+    ours = _spelling(function.__name__) if module == "np" else None
+    if ours is None:
+        raise _refuse(called, "is not recorded: gpugrad has no such operation")
+    return ours(*args, **_options(called, kwargs))
+
+
+Tensor.__array_ufunc__ = array_ufunc  # type: ignore[attr-defined]
+Tensor.__array_function__ = array_function  # type: ignore[attr-defined]
