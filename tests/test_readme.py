@@ -1,0 +1,30 @@
+"""The README's Python runs as written and prints what the README says it prints."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import pathlib
+import re
+
+import pytest
+
+README = (pathlib.Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+EXAMPLES = re.findall(r"```python\n(.*?)```\n\n```text\n(.*?)```", README, re.DOTALL)
+
+
+def test_every_python_block_is_followed_by_what_it_prints():
+    assert len(EXAMPLES) == README.count("```python") >= 1
+
+
+@pytest.mark.parametrize(("code", "printed"), EXAMPLES, ids=lambda block: block.split("\n")[0])
+def test_block_prints_what_the_readme_says(code, printed):
+    output = io.StringIO()
+    with contextlib.redirect_stdout(output):
+        exec(compile(code, "README.md", "exec"), {"__name__": "__main__"})
+    assert output.getvalue() == printed
+
+
+def test_the_first_block_is_ten_lines():
+    lines = [line for line in EXAMPLES[0][0].splitlines() if line.strip()]
+    assert len(lines) == 10
