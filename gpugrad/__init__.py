@@ -10,7 +10,7 @@ tensor([2., 4., 6.])
 
 from __future__ import annotations
 
-from gpugrad import cuda, errors, numpy_protocol, ops
+from gpugrad import cuda, errors, nn, numpy_protocol, ops
 from gpugrad.autodiff import check_grad, grad, hessian, hvp, jacobian, jvp, value_and_grad, vjp
 from gpugrad.device import Device, default_device, devices
 from gpugrad.device import as_device as device

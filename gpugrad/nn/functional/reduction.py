@@ -1,0 +1,61 @@
+"""What all losses share: the reduction, and the checks of what they are given."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from gpugrad.errors import OptionError, ShapeError
+from gpugrad.tensor import Tensor, asarray, describe
+
+REDUCTIONS = ("mean", "sum", "none")
+
+
+def reduced(loss: Any, reduction: str) -> Any:
+    """The mean or the sum of `loss`, or all of it."""
+    if reduction == "mean":
+        return loss.mean()
+    return loss.sum() if reduction == "sum" else loss
+
+
+def check_reduction(name: str, reduction: str) -> None:
+    """Refuse an unknown reduction."""
+    if reduction not in REDUCTIONS:
+        raise OptionError(f"{name}: reduction={reduction!r} is none of 'mean', 'sum', 'none'")
+
+
+def check_batch(name: str, input: Tensor, reduction: str) -> None:
+    """Refuse the mean of nothing."""
+    if not input.size and reduction == "mean":
+        raise ShapeError(
+            f"{name}: the batch is empty, so its mean loss is undefined\n"
+            f"  input: {describe(input)}\n  help: skip empty batches, or use reduction='sum'"
+        )
+
+
+def alike(name: str, input: Any, target: Any, reduction: str) -> tuple[Tensor, Tensor]:
+    """Input and target as tensors of one shape, for a loss that compares them element by element.
+
+    Raises:
+        ShapeError: the shapes differ, even if they would broadcast; an empty batch and "mean".
+        OptionError: an unknown reduction.
+    """
+    input, target = asarray(input), asarray(target)
+    if input.shape != target.shape:
+        raise ShapeError(_shapes_differ(name, input, target))
+    check_reduction(name, reduction)
+    check_batch(name, input, reduction)
+    return input, target
+
+
+def _shapes_differ(name: str, input: Tensor, target: Tensor) -> str:
+    hint = "a target has its prediction's shape"
+    if input.size == target.size:
+        longer, shape = ("target", input.shape) if target.ndim < input.ndim else ("input", None)
+        if shape is not None:
+            hint = f"target.reshape({shape})"
+        elif input.ndim < target.ndim:
+            hint = f"{longer}.reshape({target.shape})"
+    return (
+        f"{name}: input and target differ in shape\n  input: {describe(input)}\n"
+        f"  target: {describe(target)}\n  help: {hint}; they are never broadcast"
+    )
