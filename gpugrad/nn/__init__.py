@@ -25,6 +25,7 @@ from gpugrad.nn.activations import (
 )
 from gpugrad.nn.containers import ModuleList, Sequential
 from gpugrad.nn.dropout import Dropout
+from gpugrad.nn.embedding import Embedding
 from gpugrad.nn.linear import Linear
 from gpugrad.nn.losses import (
     BCEWithLogitsLoss,
@@ -39,11 +40,14 @@ from gpugrad.nn.losses import (
 )
 from gpugrad.nn.mlp import MLP
 from gpugrad.nn.module import Module
+from gpugrad.nn.normalization import BatchNorm1d, LayerNorm
 from gpugrad.nn.parameter import Parameter
+from gpugrad.nn.shape import Flatten, Identity
 
 __all__ = [
-    "ELU", "GELU", "MLP", "BCEWithLogitsLoss", "CrossEntropyLoss", "Dropout", "HingeLoss",
-    "HuberLoss", "L1Loss", "LeakyReLU", "Linear", "LogSoftmax", "MSELoss", "Module", "ModuleList",
-    "MultiMarginLoss", "NLLLoss", "Parameter", "ReLU", "Sequential", "SiLU", "Sigmoid",
-    "SmoothL1Loss", "Softmax", "Softplus", "Tanh", "functional", "init",
+    "ELU", "GELU", "MLP", "BCEWithLogitsLoss", "BatchNorm1d", "CrossEntropyLoss", "Dropout",
+    "Embedding", "Flatten", "HingeLoss", "HuberLoss", "Identity", "L1Loss", "LayerNorm",
+    "LeakyReLU", "Linear", "LogSoftmax", "MSELoss", "Module", "ModuleList", "MultiMarginLoss",
+    "NLLLoss", "Parameter", "ReLU", "Sequential", "SiLU", "Sigmoid", "SmoothL1Loss", "Softmax",
+    "Softplus", "Tanh", "functional", "init",
 ]  # fmt: skip

@@ -1,4 +1,8 @@
-"""Activations as modules, for Sequential."""
+"""Activations as modules, for Sequential.
+
+`inplace` is there for the sake of models written for PyTorch; tensors are values, so it changes
+nothing.
+"""
 
 from __future__ import annotations
 
@@ -8,11 +12,7 @@ from gpugrad.nn import functional
 from gpugrad.nn.module import Module
 
 
-class _Plain(Module):
-    """An activation without settings."""
-
-
-class ReLU(_Plain):
+class ReLU(Module):
     """max(x, 0).
 
     >>> import gpugrad as gg
@@ -20,26 +20,32 @@ class ReLU(_Plain):
     tensor([0., 2.])
     """
 
+    def __init__(self, inplace: bool = False) -> None:
+        pass
+
     def forward(self, x: Any) -> Any:
         return functional.relu(x)
 
 
-class Sigmoid(_Plain):
+class Sigmoid(Module):
     """1 / (1 + exp(-x))."""
 
     def forward(self, x: Any) -> Any:
         return functional.sigmoid(x)
 
 
-class Tanh(_Plain):
+class Tanh(Module):
     """The hyperbolic tangent."""
 
     def forward(self, x: Any) -> Any:
         return functional.tanh(x)
 
 
-class SiLU(_Plain):
+class SiLU(Module):
     """x * sigmoid(x)."""
+
+    def __init__(self, inplace: bool = False) -> None:
+        pass
 
     def forward(self, x: Any) -> Any:
         return functional.silu(x)
@@ -61,7 +67,7 @@ class GELU(Module):
 class LeakyReLU(Module):
     """x for x > 0, negative_slope * x elsewhere."""
 
-    def __init__(self, negative_slope: float = 0.01) -> None:
+    def __init__(self, negative_slope: float = 0.01, inplace: bool = False) -> None:
         self.negative_slope = negative_slope
 
     def forward(self, x: Any) -> Any:
@@ -74,7 +80,7 @@ class LeakyReLU(Module):
 class ELU(Module):
     """x for x > 0, alpha * (exp(x) - 1) elsewhere."""
 
-    def __init__(self, alpha: float = 1.0) -> None:
+    def __init__(self, alpha: float = 1.0, inplace: bool = False) -> None:
         self.alpha = alpha
 
     def forward(self, x: Any) -> Any:

@@ -15,6 +15,7 @@ class Dropout(Module):
 
     Args:
         p: from 0 to 1.
+        inplace: changes nothing; here for PyTorch's sake.
         generator: draws what is dropped; the default one if None.
     Raises:
         OptionError: p is no probability.
@@ -24,7 +25,9 @@ class Dropout(Module):
     tensor([1., 1.])
     """
 
-    def __init__(self, p: float = 0.5, *, generator: Generator | None = None) -> None:
+    def __init__(
+        self, p: float = 0.5, inplace: bool = False, *, generator: Generator | None = None
+    ) -> None:
         if not 0.0 <= p <= 1.0:
             raise OptionError(f"Dropout(p={p}): p must lie in [0, 1]")
         self.p = p

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from gpugrad.errors import OptionError, ShapeError
+from gpugrad.errors import IndexRangeError, OptionError, ShapeError
 from gpugrad.ops.arithmetic import where
 from gpugrad.ops.indexing import take
 from gpugrad.ops.normalization import masked_scale, standardize
@@ -57,8 +57,6 @@ def embedding(input: Any, weight: Any, padding_idx: int | None = None) -> Any:
     """
     input, weight = asarray(input), asarray(weight)
     if input.dtype.kind in "iu" and input.size and input._data.min() < 0:
-        from gpugrad.errors import IndexRangeError
-
         raise IndexRangeError(
             f"embedding: the index {int(input._data.min())} is negative\n  input: {describe(input)}"
         )
