@@ -200,7 +200,7 @@ def _over(total: Any, count: float) -> Any:
 
 @var.vjp("x")
 def var_dx(xp: Any, g: Any, x: Any, axis: Axis, correction: float, keepdims: bool) -> Any:
-    deviation = x - xp.mean(x, axis=axis, keepdims=True)
+    deviation = x - _mean(xp, x, axis)
     scale = _over(_restored(xp, g, x.shape, axis, keepdims), _count(x.shape, axis) - correction)
     return xp.chain(scale, deviation * 2)
 
@@ -217,7 +217,7 @@ def std(
 def std_dx(
     xp: Any, g: Any, y: Any, x: Any, axis: Axis, correction: float, keepdims: bool
 ) -> Any:
-    deviation = x - xp.mean(x, axis=axis, keepdims=True)
+    deviation = x - _mean(xp, x, axis)
     # d std = d var / (2 std), with 0 / 0 = 0 at a constant row.
     spread = xp.where(y == 0, 1, y)
     share = _over(xp.where(y == 0, 0, g / spread), _count(x.shape, axis) - correction)
