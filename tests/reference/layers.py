@@ -103,6 +103,7 @@ LAYERS = [
     Case("Softplus threshold", lambda lib: lib.nn.Softplus(beta=2.0, threshold=1.0), (real(9, 3),)),
     Case("Softmax", lambda lib: lib.nn.Softmax(dim=-1), X),
     Case("Softmax dim 1 of 3", lambda lib: lib.nn.Softmax(dim=1), (real(2, 3, 4),)),
+    Case("LogSoftmax", lambda lib: lib.nn.LogSoftmax(dim=1), X),
     Case("Dropout 0", lambda lib: lib.nn.Dropout(0.0), X),
     Case("Dropout 1", lambda lib: lib.nn.Dropout(1.0), X),
     Case("Dropout eval", lambda lib: lib.nn.Dropout(0.7), X, train=False),
@@ -144,14 +145,15 @@ LOSSES = [
             lambda lib, n=name, h=how: getattr(lib.nn, n)(reduction=h),
             (real(4, 3), real(4, 3)),
         )
-        for name in ("MSELoss", "L1Loss", "HuberLoss")
+        for name in ("MSELoss", "L1Loss", "HuberLoss", "SmoothL1Loss")
         for how in REDUCTIONS
     ),
+    Case("SmoothL1Loss beta", lambda lib: lib.nn.SmoothL1Loss(beta=0.3), (real(4, 3), real(4, 3))),
     Case("HuberLoss delta", lambda lib: lib.nn.HuberLoss(delta=0.3), (real(4, 3), real(4, 3))),
     *(
         Case(
-            f"CrossEntropyLoss {how}{' weight' * weighted}{' ignore' * (ignored is not None)}"
-            f"{' smooth' * bool(smooth)}",
+            f"CrossEntropyLoss {how}{' weight' * weighted}"
+            f"{'' if ignored is None else f' ignore {ignored}'}{' smooth' * bool(smooth)}",
             lambda lib, h=how, w=weighted, i=ignored, s=smooth: lib.nn.CrossEntropyLoss(
                 weight=_weight(lib, 0.5, 2.0, 1.5) if w else None,
                 ignore_index=-100 if i is None else i,
@@ -208,6 +210,19 @@ LOSSES = [
         for how in REDUCTIONS
         for weighted in (False, True)
     ),
+    *(
+        Case(
+            f"MultiMarginLoss {how} {p}{' weight' * weighted}",
+            lambda lib, h=how, p=p, w=weighted: lib.nn.MultiMarginLoss(
+                p=p, margin=0.8, weight=_weight(lib, 0.5, 2.0, 1.5) if w else None, reduction=h
+            ),
+            (real(6, 3),),
+            (classes(3, 6),),
+        )
+        for how in REDUCTIONS
+        for p in (1, 2)
+        for weighted in (False, True)
+    ),
 ]
 
 
@@ -228,10 +243,15 @@ FUNCTIONS = [
     Case("F.log_softmax", _functional("log_softmax", dim=1), X),
     Case("F.linear", _functional("linear"), (real(4, 3), real(5, 3), real(5))),
     Case("F.linear without bias", _functional("linear"), (real(4, 3), real(5, 3))),
+    Case("F.batch_norm", _functional("batch_norm", None, None, training=True, eps=1e-3), X),
+    Case("F.dropout", _functional("dropout", 0.0), X),
+    Case("F.logsigmoid", _functional("logsigmoid"), X),
     Case("F.layer_norm", _functional("layer_norm", (3,)), X),
     Case("F.embedding", _functional("embedding"), (classes(7, 4), real(7, 3))),
     Case("F.mse_loss", _functional("mse_loss"), (real(4, 3), real(4, 3))),
     Case("F.l1_loss", _functional("l1_loss", reduction="sum"), (real(4, 3), real(4, 3))),
+    Case("F.smooth_l1_loss", _functional("smooth_l1_loss"), (real(4, 3), real(4, 3))),
+    Case("F.multi_margin_loss", _functional("multi_margin_loss"), X, (classes(3, 4),)),
     Case("F.huber_loss", _functional("huber_loss", delta=0.5), (real(4, 3), real(4, 3))),
     Case(
         "F.cross_entropy",
@@ -254,6 +274,7 @@ FUNCTIONS = [
 ]
 
 CASES = LAYERS + LOSSES + FUNCTIONS
+assert len({case.name for case in CASES}) == len(CASES), "a name is taken twice"
 
 # Called with an (n, m) tensor that they fill: spread and largest element are compared.
 INITIALISERS: dict[str, Callable[[Any, Any], Any]] = {
@@ -292,8 +313,8 @@ GAINS: dict[str, tuple[Any, ...]] = {
 
 
 def statistics(array: np.ndarray) -> np.ndarray:
-    """Mean, spread, least and largest element."""
-    return np.array([array.mean(), array.std(), array.min(), array.max()])
+    """Mean, spread, and the elements at 1 % and 99 % of the order (the extremes are chance)."""
+    return np.array([array.mean(), array.std(), *np.quantile(array, [0.01, 0.99])])
 
 
 def filled(library: Library, name: str) -> np.ndarray:

@@ -42,6 +42,7 @@ def pytorch() -> Library:
     import torch
 
     torch.set_num_threads(1)  # sums in one order, whatever the machine
+    torch.manual_seed(0)
     return Library(
         name="pytorch",
         nn=torch.nn,
@@ -59,15 +60,16 @@ def pytorch() -> Library:
 def gpugrad() -> Library:
     """gpugrad itself."""
     import gpugrad as gg
+    from gpugrad import nn, optim
 
     return Library(
         name="gpugrad",
-        nn=gg.nn,
-        functional=gg.nn.functional,
-        init=gg.nn.init,
-        optim=gg.optim,
-        clip_grad_norm_=gg.optim.clip_grad_norm_,
-        clip_grad_value_=gg.optim.clip_grad_value_,
+        nn=nn,
+        functional=nn.functional,
+        init=nn.init,
+        optim=optim,
+        clip_grad_norm_=optim.clip_grad_norm_,
+        clip_grad_value_=optim.clip_grad_value_,
         tensor=lambda array, requires_grad=False: gg.tensor(array, requires_grad=requires_grad),
         numpy=lambda tensor: tensor.detach().numpy().copy(),
         double=lambda module: module.to(gg.float64),
