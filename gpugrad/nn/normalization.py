@@ -151,17 +151,17 @@ class BatchNorm1d(Module):
                 f"BatchNorm1d: the input is (N, {self.num_features}) or "
                 f"(N, {self.num_features}, L)\n  input: {describe(x)}"
             )
-        mean, var = self.running_mean, self.running_var
-        momentum = 0.0 if self.momentum is None else self.momentum
-        if self.training and self.track_running_stats and self.num_batches_tracked is not None:
-            batches = self.num_batches_tracked.item() + 1
-            self.num_batches_tracked = Tensor._wrap(np.asarray(batches))
-            if self.momentum is None:
-                momentum = 1.0 / batches
+        mean, var, count = self.running_mean, self.running_var, self.num_batches_tracked
         own = self.training or (mean is None and var is None)
-        if self.training and not self.track_running_stats:
-            mean = var = None
-        return functional.batch_norm(x, mean, var, self.weight, self.bias, own, momentum, self.eps)
+        if not (self.training and self.track_running_stats) or count is None:
+            if self.training:
+                mean = var = None
+            return functional.batch_norm(x, mean, var, self.weight, self.bias, own, 0.0, self.eps)
+        batches = count.item() + 1
+        momentum = 1.0 / batches if self.momentum is None else self.momentum
+        y = functional.batch_norm(x, mean, var, self.weight, self.bias, own, momentum, self.eps)
+        self.num_batches_tracked = Tensor._wrap(np.asarray(batches))
+        return y
 
     def extra_repr(self) -> str:
         return (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from gpugrad.errors import LabelError, OptionError, ShapeError
@@ -152,7 +153,7 @@ def nll_loss(
     picked = take_along_axis(rows, Tensor._wrap(safe[:, None]), axis=1).reshape(-1)
     loss = where(Tensor._wrap(counts), -picked * Tensor._wrap(factor), 0.0)
     if reduction == "mean":
-        return loss.sum() / Tensor._wrap(factor.sum(keepdims=True).reshape(()))
+        return loss.sum() / (float(factor.sum()) or math.nan)
     return loss.sum() if reduction == "sum" else loss.reshape(shape)
 
 

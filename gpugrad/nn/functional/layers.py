@@ -40,7 +40,7 @@ def dropout(
     if not training or p == 0.0:
         return input
     keep = (generator or default_generator()).bernoulli(input.shape, 1.0 - p)
-    return masked_scale(input, Tensor._wrap(keep), scale=1.0 / (1.0 - p) if p < 1.0 else 0.0)
+    return masked_scale(input, Tensor._wrap(keep), scale=1.0 / (1.0 - p) if p < 1.0 else 1.0)
 
 
 def embedding(input: Any, weight: Any, padding_idx: int | None = None) -> Any:
