@@ -10,6 +10,9 @@ tensor([2., 4., 6.])
 
 from __future__ import annotations
 
+from importlib import import_module
+from typing import Any
+
 from gpugrad import cuda, errors, nn, numpy_protocol, ops
 from gpugrad.autodiff import check_grad, grad, hessian, hvp, jacobian, jvp, value_and_grad, vjp
 from gpugrad.device import Device, default_device, devices
@@ -33,6 +36,14 @@ from gpugrad.dtypes import (
 from gpugrad.mode import detect_anomaly, enable_grad, is_grad_enabled, no_grad
 from gpugrad.primitive import primitive
 from gpugrad.random import Generator, default_generator, manual_seed
+from gpugrad.saving import load, save
 from gpugrad.tensor import Tensor, asarray, tensor
 
 globals().update({name: getattr(ops, name) for name in ops.__all__})
+
+
+def __getattr__(name: str) -> Any:
+    # At first use: together they would take a third of what NumPy takes to import.
+    if name in ("data", "optim", "train"):
+        return import_module(f"gpugrad.{name}")
+    raise AttributeError(f"module 'gpugrad' has no attribute {name!r}")

@@ -1,0 +1,296 @@
+"""What `gpugrad train` and `gpugrad evaluate` do: a whole run, from its data to its pictures."""
+
+from __future__ import annotations
+
+import platform
+import shlex
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from gpugrad.errors import AnomalyError, OptionError, StateError
+from gpugrad.nn import Module
+from gpugrad.random import Generator
+from gpugrad.saving import save
+from gpugrad.tensor import asarray
+from gpugrad.train.augment import ShiftImages
+from gpugrad.train.build import (
+    Parts,
+    as_tensors,
+    build_model,
+    build_optimizer,
+    build_schedule,
+    load_parts,
+)
+from gpugrad.train.callbacks import Callback, TensorBoard
+from gpugrad.train.evaluation import predict
+from gpugrad.train.folder import (
+    CONFIG,
+    FORMAT,
+    MODEL,
+    RESULT,
+    new_folder,
+    read_config,
+    write_json,
+)
+from gpugrad.train.loop import History, fit
+from gpugrad.train.metrics import r2, rmse
+from gpugrad.train.pictures import (
+    confusion_matrix,
+    learning_curves,
+    misread_images,
+    predicted_against_true,
+    require_matplotlib,
+)
+from gpugrad.train.settings import DEFAULTS, NEEDS_EPOCHS, Settings
+from gpugrad.train.trained import load
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of a run.
+
+    Attributes:
+        folder: where it is.
+        history: of the training.
+        result: the held-out figures: `accuracy`, `right` and `of`; or `r2`, `rmse` and `of`. Empty
+            if the training was interrupted.
+    """
+
+    folder: Path
+    history: History
+    result: dict[str, float]
+
+    @property
+    def line(self) -> str:
+        """The result as the last line of `gpugrad train`."""
+        return result_line(self.result)
+
+
+def start(
+    settings: Settings,
+    out: str | Path | None = None,
+    *,
+    progress: bool = True,
+    tensorboard: bool = False,
+    say: Callable[[str], None] = print,
+) -> Outcome:
+    """Train as the settings say, and leave everything in a new folder.
+
+    Args:
+        out: the folder; None takes `runs/<data>-<time>`.
+        say: is given what there is to tell, line by line.
+    Raises:
+        OptionError, DeviceError, FileError, DataError: before the training begins.
+        AnomalyError: the loss turned NaN; the folder holds the model with its last good weights.
+    """
+    require_matplotlib()
+    parts = load_parts(settings)
+    folder = new_folder(out, settings.data)
+    config = {
+        "format": FORMAT,
+        "settings": settings.to_dict(),
+        "command": command(settings),
+        "data": {**parts.sizes(), "sha256": parts.fingerprint()},
+        "preparation": parts.train.preparation.to_dict(),
+        "tensorboard": tensorboard,
+        "python": platform.python_version(),
+        "numpy": np.__version__,
+        "started": time.strftime("%Y-%m-%d %H:%M:%S %z"),
+    }
+    write_json(folder / CONFIG, config)
+    return _run(settings, parts, folder, False, progress, tensorboard, say)
+
+
+def resume(
+    run: str | Path,
+    epochs: int | None = None,
+    *,
+    progress: bool = True,
+    say: Callable[[str], None] = print,
+) -> Outcome:
+    """Go on with a run that was stopped; the result is that of one that never was.
+
+    Args:
+        epochs: more epochs than the run was begun with, where no schedule depends on their number.
+    Raises:
+        OptionError: fewer epochs, or a schedule that depends on them.
+        StateError: the data is not what it was.
+    """
+    require_matplotlib()
+    config = read_config(run)
+    settings = Settings.from_dict(config["settings"])
+    if epochs is not None:
+        settings = _more_epochs(settings, epochs)
+    parts = _same_parts(run, settings, config)
+    if epochs is not None:
+        config |= {"settings": settings.to_dict(), "command": command(settings)}
+        write_json(Path(run) / CONFIG, config)
+    tensorboard = bool(config.get("tensorboard"))
+    return _run(settings, parts, Path(run), True, progress, tensorboard, say)
+
+
+def evaluate_run(run: str | Path) -> dict[str, float]:
+    """The held-out figures of a run, computed anew from its saved model and its data.
+
+    Raises:
+        FileError: there is no run, or no model.
+        StateError: the data is not what it was.
+    """
+    trained = load(run)
+    parts = _same_parts(run, trained.settings, read_config(run))
+    return _judge(trained.model, parts, trained.settings)[0]
+
+
+def result_line(result: dict[str, float]) -> str:
+    """
+    >>> result_line({"accuracy": 0.975, "right": 351, "of": 360})
+    'held-out accuracy 97.50 % (351 of 360)'
+    """
+    if "accuracy" in result:
+        share = 100 * result["accuracy"]
+        return f"held-out accuracy {share:.2f} % ({result['right']} of {result['of']})"
+    return f"held-out R² {result['r2']:.4f}, RMSE {result['rmse']:.4g} ({result['of']} rows)"
+
+
+def command(settings: Settings) -> str:
+    """The shell command that repeats a run with these settings.
+
+    >>> command(Settings.of(data="moons", lr=0.1, seed=3))
+    'gpugrad train --data moons --lr 0.1 --seed 3'
+    """
+    usual = {**Settings.of().to_dict(), **DEFAULTS[settings.data]}
+    words = ["gpugrad", "train", "--data", settings.data]
+    for name, value in settings.to_dict().items():
+        default = usual[name]
+        if name == "data" or value == (list(default) if isinstance(default, tuple) else default):
+            continue
+        option = f"--{name.replace('_', '-')}"
+        if isinstance(value, bool):
+            words.append(option if value else f"--no-{name}")
+        elif name == "hidden":
+            words += [option, ",".join(map(str, value)) or "none"]
+        elif isinstance(value, list):
+            for item in value:
+                words += [option, str(item)]
+        else:
+            words += [option, str(value)]
+    return shlex.join(words)
+
+
+def _run(
+    settings: Settings,
+    parts: Parts,
+    folder: Path,
+    resumed: bool,
+    progress: bool,
+    tensorboard: bool,
+    say: Callable[[str], None],
+) -> Outcome:
+    generator = Generator(settings.seed)
+    model = build_model(settings, parts.train.inputs, parts.train.outputs, generator)
+    _introduce(settings, parts, model, say)
+    optimizer = build_optimizer(settings, model.parameters())
+    batches = -(-len(parts.train) // settings.batch_size)
+    scheduler, every = build_schedule(settings, optimizer, batches)
+    shape = parts.train.image_shape
+    callbacks: Sequence[Callback] = [TensorBoard(folder / "tensorboard")] if tensorboard else []
+    try:
+        history = fit(
+            model,
+            as_tensors(parts.train, settings.dtype),
+            optimizer=optimizer,
+            scheduler=scheduler,
+            scheduler_every=every,
+            validation=as_tensors(parts.validation, settings.dtype),
+            epochs=settings.epochs,
+            batch_size=settings.batch_size,
+            patience=settings.patience or None,
+            augment=ShiftImages(shape) if settings.augment and shape else None,
+            callbacks=callbacks,
+            progress=progress,
+            run=folder,
+            resume=resumed,
+            generator=generator,
+            device=settings.device,
+        )
+    except AnomalyError:
+        save(model.state_dict(), folder / MODEL)
+        raise
+    if history.stopped == "interrupted":
+        return Outcome(folder, history, {})
+    save(model.state_dict(), folder / MODEL)
+    result, truth, outputs = _judge(model, parts, settings)
+    write_json(folder / RESULT, result)
+    _draw(parts, folder, history, truth, outputs)
+    if history.stopped == "patience":
+        say(f"stopped early: the best validation loss was that of epoch {history.best_epoch}")
+    say(f"saved in {folder}")
+    return Outcome(folder, history, result)
+
+
+def _introduce(settings: Settings, parts: Parts, model: Module, say: Callable[[str], None]) -> None:
+    sizes = parts.sizes()
+    say(
+        f"{settings.data}: {sizes['train']} examples to train on, {sizes['validation']} for "
+        f"validation, {sizes['held_out']} held out"
+    )
+    layers = "-".join(map(str, [parts.train.inputs, *settings.hidden, parts.train.outputs]))
+    count = sum(parameter.size for parameter in model.parameters())
+    say(f"model: {layers}, {count} parameters, {settings.dtype} on {settings.device}")
+
+
+def _judge(model: Module, parts: Parts, settings: Settings) -> tuple[dict[str, float], Any, Any]:
+    """The held-out figures, the raw targets, and what was predicted for them."""
+    held_out = parts.held_out
+    inputs, _ = as_tensors(held_out, settings.dtype)
+    outputs = predict(model, inputs, device=settings.device).cpu().numpy()
+    truth, count = held_out.targets, len(held_out)
+    if held_out.classes:
+        predicted = outputs.argmax(axis=1)
+        right = int((predicted == truth).sum())
+        return {"accuracy": right / count, "right": right, "of": count}, truth, predicted
+    values = held_out.preparation.restore_targets(outputs[:, 0])
+    pair = asarray(values), asarray(np.asarray(truth, np.float64))
+    return {"r2": r2(*pair), "rmse": rmse(*pair), "of": count}, truth, values
+
+
+def _draw(parts: Parts, folder: Path, history: History, truth: Any, predicted: Any) -> None:
+    learning_curves(history.records, folder / "curves.png")
+    held_out = parts.held_out
+    if not held_out.classes:
+        predicted_against_true(truth, predicted, folder / "predictions.png")
+        return
+    confusion_matrix(truth, predicted, held_out.classes, folder / "confusion.png")
+    if held_out.image_shape:
+        images, shape = held_out.features.data, held_out.image_shape
+        misread_images(images, truth, predicted, held_out.classes, shape, folder / "misread.png")
+
+
+def _more_epochs(settings: Settings, epochs: int) -> Settings:
+    longer = replace(settings, epochs=epochs)
+    if epochs < settings.epochs:
+        raise OptionError(
+            f"epochs={epochs}: the run was begun with {settings.epochs}, and can only be given more"
+        )
+    if settings.schedule in NEEDS_EPOCHS and epochs != settings.epochs:
+        raise OptionError(
+            f"epochs={epochs}: the schedule {settings.schedule!r} of this run depends on its "
+            f"{settings.epochs} epochs\n  help: start a new run"
+        )
+    return longer
+
+
+def _same_parts(run: str | Path, settings: Settings, config: dict[str, Any]) -> Parts:
+    parts = load_parts(settings)
+    if parts.fingerprint() != config["data"]["sha256"]:
+        raise StateError(
+            f"{run}: the data is not what the run was begun with\n"
+            f"  then: {config['data']}\n  now: {parts.sizes()}\n"
+            "  help: put the old files back, or start a new run"
+        )
+    return parts
