@@ -8,7 +8,7 @@ from gpugrad.errors import DtypeError
 from gpugrad.nn import functional
 from gpugrad.nn.functional.reduction import check_reduction
 from gpugrad.nn.module import Module
-from gpugrad.tensor import Tensor, asarray
+from gpugrad.tensor import Tensor, asarray, tensor
 
 
 class _Loss(Module):
@@ -26,7 +26,7 @@ class _WeightedLoss(_Loss):
 
     def __init__(self, weight: Any = None, reduction: str = "mean") -> None:
         super().__init__(reduction)
-        self.register_buffer("weight", None if weight is None else asarray(weight))
+        self.register_buffer("weight", None if weight is None else tensor(weight))
 
 
 class MSELoss(_Loss):
@@ -119,7 +119,7 @@ class BCEWithLogitsLoss(_WeightedLoss):
 
     def __init__(self, weight: Any = None, reduction: str = "mean", pos_weight: Any = None) -> None:
         super().__init__(weight, reduction)
-        self.register_buffer("pos_weight", None if pos_weight is None else asarray(pos_weight))
+        self.register_buffer("pos_weight", None if pos_weight is None else tensor(pos_weight))
 
     def forward(self, input: Any, target: Any) -> Any:
         return functional.binary_cross_entropy_with_logits(
@@ -163,7 +163,7 @@ class HingeLoss(_Loss):
 
     def forward(self, input: Any, target: Any) -> Any:
         input, target = asarray(input), asarray(target)
-        if input.ndim == target.ndim + 1 and target.shape != input.shape:
+        if input.ndim == target.ndim + 1 and input.shape[-1] != 1:
             if target.dtype.kind == "f":
                 raise DtypeError("HingeLoss: class numbers are integers, not floats")
             return functional.multi_margin_loss(

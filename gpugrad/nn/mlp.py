@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Sized
 from typing import Any
 
 from gpugrad.device import Device
@@ -53,7 +53,7 @@ class MLP(Module):
         *,
         generator: Generator | None = None,
     ) -> None:
-        if isinstance(sizes, (int, str)) or len(sizes) < 2:
+        if isinstance(sizes, str) or not isinstance(sizes, Sized) or len(sizes) < 2:
             raise OptionError(
                 f"MLP(sizes={sizes!r}): at least two sizes, those of the input and of the output\n"
                 "  help: MLP([64, 32, 10]) has one hidden layer"
@@ -75,7 +75,7 @@ class MLP(Module):
         """x (..., sizes[0]) to (..., sizes[-1])."""
         *hidden, last = self.layers
         activation = self.activation
-        dropout = self.dropout if self.training else None
+        dropout = self.dropout
         if activation in FUSED:
             for layer in hidden:
                 x = linear(x, layer.weight, layer.bias, activation)

@@ -11,6 +11,7 @@ from gpugrad.dtypes import as_dtype, float16, float32, float64
 from gpugrad.errors import DtypeError, OptionError
 from gpugrad.nn.parameter import Parameter
 from gpugrad.nn.state import IncompatibleKeys, load
+from gpugrad.ops.creation import zeros_like
 from gpugrad.tensor import Tensor
 
 Self = TypeVar("Self", bound="Module")
@@ -55,7 +56,7 @@ class Module:
         for name, value in vars(self).items():
             if isinstance(value, kind):
                 yield name, value
-            elif isinstance(value, (list, tuple, dict)):
+            elif isinstance(value, (list, tuple, dict, set, frozenset)):
                 yield from _inside(name, value, kind)
 
     def named_modules(
@@ -229,8 +230,7 @@ class Module:
         """Forget the gradients, or set those there are to zeros."""
         for parameter in self.parameters():
             if parameter.grad is not None:
-                grad = None if set_to_none else parameter.grad * 0.0
-                parameter.grad = grad
+                parameter.grad = None if set_to_none else zeros_like(parameter.grad)
 
     def apply(self: Self, fn: Callable[[Module], Any]) -> Self:
         """Call `fn` on every module, those below first."""
@@ -314,12 +314,23 @@ def _joined(prefix: str, name: str) -> str:
 
 
 def _inside(path: str, values: Any, kind: type[Kind]) -> Iterator[tuple[str, Kind]]:
-    """The values of a kind in a list, tuple or dict, and in those that it holds."""
+    """The values of a kind in a list, tuple or dict, and in those that it holds.
+
+    Raises:
+        OptionError: they are in a set, where they have no order and so no names.
+    """
+    if isinstance(values, (set, frozenset)):
+        if any(isinstance(value, (Module, Parameter)) for value in values):
+            raise OptionError(
+                f"{path}: modules and parameters in a set have no order, and so no names\n"
+                "  help: keep them in a list, a dict or a ModuleList"
+            )
+        return
     items = values.items() if isinstance(values, dict) else enumerate(values)
     for key, value in items:
         if isinstance(value, kind):
             yield f"{path}.{key}", value
-        elif isinstance(value, (list, tuple, dict)):
+        elif isinstance(value, (list, tuple, dict, set, frozenset)):
             yield from _inside(f"{path}.{key}", value, kind)
 
 

@@ -39,7 +39,7 @@ class LayerNorm(Module):
         device: Device | str | None = None,
         dtype: Any = None,
     ) -> None:
-        sizes = [normalized_shape] if isinstance(normalized_shape, int) else normalized_shape
+        sizes = normalized_shape if isinstance(normalized_shape, Sequence) else [normalized_shape]
         self.normalized_shape = tuple(positive("LayerNorm", "normalized_shape", n) for n in sizes)
         self.eps = eps
         self.elementwise_affine = elementwise_affine

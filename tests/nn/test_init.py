@@ -71,6 +71,12 @@ def test_orthogonal_has_orthonormal_rows_or_columns(shape):
     np.testing.assert_allclose(product, 4 * np.eye(len(product)), atol=1e-12)
 
 
+def test_orthogonal_matrices_have_no_preferred_sign():
+    corners = [init.orthogonal_(gg.zeros((3, 3)), generator=gg.Generator(k)) for k in range(40)]
+    positive = sum(matrix.data[0, 0] > 0 for matrix in corners)
+    assert 8 <= positive <= 32
+
+
 def test_constants():
     tensor = gg.zeros((2, 3))
     assert init.ones_(tensor).tolist() == [[1.0] * 3] * 2

@@ -98,6 +98,8 @@ def test_mlp_dropout_drops_while_training_only():
     assert model(x).tolist() != model(x).tolist()
     model.eval()
     assert model(x).tolist() == model(x).tolist()
+    model.dropout.train()  # Monte Carlo dropout
+    assert model(x).tolist() != model(x).tolist()
     again = nn.MLP([3, 50, 2], dropout=0.5, generator=generator())
     first = nn.MLP([3, 50, 2], dropout=0.5, generator=generator())(x)
     assert again(x).tolist() == first.tolist()
@@ -294,6 +296,13 @@ def test_embedding_adds_the_gradients_of_equal_indices():
     assert layer.weight.grad.tolist() == [[1.0, 1.0], [0.0, 0.0], [2.0, 2.0], [0.0, 0.0]]
 
 
+def test_embedding_padding_counts_from_the_end():
+    weight = gg.ones((4, 2))
+    weight.requires_grad_()
+    F.embedding(gg.tensor([0, 3]), weight, padding_idx=-1).sum().backward()
+    assert weight.grad.tolist() == [[1.0, 1.0], [0.0, 0.0], [0.0, 0.0], [0.0, 0.0]]
+
+
 @pytest.mark.parametrize(
     ("index", "message"),
     [
@@ -323,6 +332,8 @@ def test_flatten():
     assert nn.Flatten()(gg.ones((0, 3, 4))).shape == (0, 12)
     with pytest.raises(ShapeError, match=r"Flatten: no axes from 1 to -1\n  x: float32 \(3,\)"):
         nn.Flatten()(gg.ones(3))
+    with pytest.raises(ShapeError, match=r"Flatten: no axes from 0 to 3"):
+        nn.Flatten(0, 3)(x)
     assert nn.Identity(1, what=2)(x) is x
 
 

@@ -45,11 +45,10 @@ def test_gradients_in_both_modes_to_second_order(loss, options, target):
 
 
 @pytest.mark.parametrize(
-    ("loss", "options", "target"), [row for row in LOSSES if row[2].dtype.kind == "f"]
+    ("loss", "options", "target"),
+    [row for row in LOSSES if row[2].dtype.kind == "f" and row[0] is not nn.HingeLoss],
 )
 def test_gradients_of_the_target(loss, options, target):
-    if loss is nn.HingeLoss:
-        pytest.skip("its targets are -1 and 1")
     f = loss(**options)
     gg.check_grad(lambda x, y: f(x, y), real(4, 3), target, order=2, rtol=1e-4)
 
@@ -282,3 +281,29 @@ def test_class_weights_are_buffers():
     assert list(loss.state_dict()) == ["weight"]
     assert list(loss.parameters()) == []
     assert loss.double().weight.dtype == gg.float64
+
+
+def test_class_weights_are_the_modules_own_and_keep_the_dtype():
+    given = np.array([1.0, 2.0, 3.0])
+    loss = nn.BCEWithLogitsLoss(weight=given, pos_weight=given)
+    x = gg.ones((2, 3))
+    before = loss(x, x)
+    given[:] = 0.0
+    assert loss(x, x).item() == before.item()
+    assert before.dtype == gg.float32
+    for of_classes in (nn.CrossEntropyLoss, nn.NLLLoss, nn.MultiMarginLoss):
+        assert of_classes(weight=np.ones(3))(x, gg.tensor([0, 1])).dtype == gg.float32
+
+
+@pytest.mark.parametrize("dtype", ["bool", "int64", "uint8"])
+def test_targets_of_0_and_1_may_be_no_floats(dtype):
+    x = real(4)
+    target = np.array([0, 1, 1, 0])
+    for loss in (F.binary_cross_entropy_with_logits, F.mse_loss, F.l1_loss, F.huber_loss):
+        exact = loss(x, gg.tensor(target.astype(float)))
+        assert loss(x, gg.tensor(target.astype(dtype))).item() == exact.item()
+
+
+def test_a_column_of_scores_is_not_one_class():
+    with pytest.raises(ShapeError, match=r"help: target.reshape\(\(4, 1\)\)"):
+        nn.HingeLoss()(gg.ones((4, 1)), gg.tensor([1, -1, 1, 1]))

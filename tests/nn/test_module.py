@@ -325,3 +325,13 @@ def test_repr_is_nested_and_shows_settings():
     assert repr(nn.BatchNorm1d(3)) == (
         "BatchNorm1d(3, eps=1e-05, momentum=0.1, affine=True, bias=True, track_running_stats=True)"
     )
+
+
+def test_modules_in_a_set_are_refused():
+    class Net(nn.Module):
+        def __init__(self):
+            self.names = {"a", "b"}
+            self.parts = [{nn.Linear(1, 1)}]
+
+    with pytest.raises(OptionError, match=r"parts\.0: modules and parameters in a set have no"):
+        list(Net().parameters())

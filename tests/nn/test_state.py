@@ -72,6 +72,15 @@ def test_a_frozen_parameter_is_watched_too():
         loss.backward()
 
 
+def test_a_parameter_frozen_from_the_start_is_written_in_place():
+    model = nn.Module()
+    model.scale = nn.Parameter([1.0], requires_grad=False)
+    memory = model.scale._data
+    model.load_state_dict({"scale": [2.0]})
+    assert model.scale._data is memory
+    assert model.scale.tolist() == [2.0]
+
+
 def test_buffers_get_new_memory():
     _, model = model_and_twin()
     model.eval()

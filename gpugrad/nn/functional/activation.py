@@ -10,6 +10,7 @@ from gpugrad.ops.activation import log_sigmoid as logsigmoid
 from gpugrad.ops.activation import log_softmax as _log_softmax
 from gpugrad.ops.activation import softmax as _softmax
 from gpugrad.ops.elementary import tanh
+from gpugrad.tensor import asarray
 
 __all__ = [
     "elu", "gelu", "leaky_relu", "log_softmax", "logsigmoid", "relu", "sigmoid", "silu", "softmax",
@@ -44,4 +45,4 @@ def _given(name: str, dim: int | None) -> int:
 
 
 def _converted(x: Any, dtype: Any) -> Any:
-    return x if dtype is None else x.astype(dtype)
+    return x if dtype is None else asarray(x).astype(dtype)

@@ -6,7 +6,7 @@ import math
 from typing import Any
 
 from gpugrad.errors import LabelError, OptionError, ShapeError
-from gpugrad.nn.functional.reduction import alike, check_batch, check_reduction, reduced
+from gpugrad.nn.functional.reduction import alike, as_tensor, check_batch, check_reduction, reduced
 from gpugrad.ops.activation import log_sigmoid
 from gpugrad.ops.activation import log_softmax as _log_softmax
 from gpugrad.ops.arithmetic import where
@@ -44,7 +44,7 @@ def cross_entropy(
     >>> cross_entropy(logits, gg.tensor([0, 1]), reduction="none").shape
     (2,)
     """
-    input, target = asarray(input), asarray(target)
+    input, target = as_tensor(input), as_tensor(target)
     if input.ndim == 2 and target.ndim == 1 and input.size:  # the usual case, in one operation
         if weight is None and ignore_index == -100 and reduction == "mean" and not label_smoothing:
             return softmax_cross_entropy(input, target)[0]
@@ -106,7 +106,7 @@ def _with_probabilities(
     if label_smoothing:
         target = target * (1.0 - label_smoothing) + label_smoothing / classes
     if weight is not None:
-        weight = asarray(weight)
+        weight = asarray(weight, input.dtype)
         if weight.shape != (classes,):
             raise ShapeError(
                 f"cross_entropy: weight is {weight.shape}, but there are {classes} classes"
@@ -144,7 +144,7 @@ def nll_loss(
     safe = labels._data * counts
     factor = counts.astype(rows.dtype)
     if weight is not None:
-        weight = asarray(weight)
+        weight = asarray(weight, rows.dtype)
         if weight.shape != rows.shape[1:]:
             raise ShapeError(
                 f"nll_loss: weight is {weight.shape}, but there are {rows.shape[1]} classes"
@@ -197,22 +197,25 @@ def binary_cross_entropy_with_logits(
     """
     name = "binary_cross_entropy_with_logits"
     input, target = alike(name, input, target, reduction)
-    for which, factor in (("weight", weight), ("pos_weight", pos_weight)):
-        if factor is not None and not _broadcasts_to(factor, input):
-            raise ShapeError(
-                f"{name}: {which} cannot be broadcast to the input\n  input: {describe(input)}\n"
-                f"  {which}: {describe(factor)}"
-            )
+    weight = _factor(name, "weight", weight, input)
+    pos_weight = _factor(name, "pos_weight", pos_weight, input)
     positive = log_sigmoid(input)
     if pos_weight is None:  # -log(1 - sigmoid(x)) = x - log(sigmoid(x))
         loss = (1.0 - target) * input - positive
     else:
-        loss = (1.0 - target) * input - ((asarray(pos_weight) - 1.0) * target + 1.0) * positive
+        loss = (1.0 - target) * input - ((pos_weight - 1.0) * target + 1.0) * positive
     return reduced(loss if weight is None else loss * weight, reduction)
 
 
-def _broadcasts_to(factor: Any, input: Tensor) -> bool:
-    shape = asarray(factor).shape
-    return len(shape) <= input.ndim and all(
-        n in (1, m) for n, m in zip(reversed(shape), reversed(input.shape), strict=False)
-    )
+def _factor(name: str, which: str, factor: Any, input: Tensor) -> Any:
+    """`factor` as a tensor of the input's dtype that broadcasts to its shape, or None."""
+    if factor is None:
+        return None
+    factor = asarray(factor, input.dtype if input.dtype.kind == "f" else None)
+    pairs = zip(reversed(factor.shape), reversed(input.shape), strict=False)
+    if factor.ndim > input.ndim or any(n not in (1, m) for n, m in pairs):
+        raise ShapeError(
+            f"{name}: {which} cannot be broadcast to the input\n  input: {describe(input)}\n"
+            f"  {which}: {describe(factor)}"
+        )
+    return factor

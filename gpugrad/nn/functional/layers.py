@@ -135,6 +135,9 @@ def batch_norm(
                 f"channels\n  input: {describe(input)}"
             )
     column = (channels,) + (1,) * (input.ndim - 2)
+    if input.ndim > 2:
+        weight = None if weight is None else weight.reshape(column)
+        bias = None if bias is None else bias.reshape(column)
     if training:
         count = input.size // channels if channels else 0
         if count <= 1:
@@ -150,11 +153,14 @@ def batch_norm(
     else:
         if running_mean is None or running_var is None:
             raise OptionError("batch_norm: without training=True it needs running statistics")
-        deviation = (running_var + eps).sqrt()
-        normal = (input - running_mean.reshape(column)) / deviation.reshape(column)
+        deviation = (running_var + eps).sqrt().reshape(column)
+        # Two operations on the batch instead of four: x * scale + shift.
+        scale = 1.0 / deviation if weight is None else weight / deviation
+        shift = running_mean.reshape(column) * -scale
+        return input * scale + (shift if bias is None else shift + bias)
     if weight is not None:
-        normal = normal * weight.reshape(column)
-    return normal if bias is None else normal + bias.reshape(column)
+        normal = normal * weight
+    return normal if bias is None else normal + bias
 
 
 def _move(running: Tensor | None, batch: Tensor, momentum: float, factor: float) -> None:

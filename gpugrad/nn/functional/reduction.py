@@ -10,6 +10,11 @@ from gpugrad.tensor import Tensor, asarray, describe
 REDUCTIONS = ("mean", "sum", "none")
 
 
+def as_tensor(x: Any) -> Tensor:
+    """`x` as a tensor; of one there is nothing to ask, as `asarray` would."""
+    return x if isinstance(x, Tensor) else asarray(x)
+
+
 def reduced(loss: Any, reduction: str) -> Any:
     """The mean or the sum of `loss`, or all of it."""
     if reduction == "mean":
@@ -39,7 +44,9 @@ def alike(name: str, input: Any, target: Any, reduction: str) -> tuple[Tensor, T
         ShapeError: the shapes differ, even if they would broadcast; an empty batch and "mean".
         OptionError: an unknown reduction.
     """
-    input, target = asarray(input), asarray(target)
+    input, target = as_tensor(input), as_tensor(target)
+    if input.dtype.kind == "f" and target.dtype.kind != "f":
+        target = target.astype(input.dtype)
     if input.shape != target.shape:
         raise ShapeError(_shapes_differ(name, input, target))
     check_reduction(name, reduction)
@@ -50,11 +57,9 @@ def alike(name: str, input: Any, target: Any, reduction: str) -> tuple[Tensor, T
 def _shapes_differ(name: str, input: Tensor, target: Tensor) -> str:
     hint = "a target has its prediction's shape"
     if input.size == target.size:
-        longer, shape = ("target", input.shape) if target.ndim < input.ndim else ("input", None)
-        if shape is not None:
-            hint = f"target.reshape({shape})"
-        elif input.ndim < target.ndim:
-            hint = f"{longer}.reshape({target.shape})"
+        hint = f"target.reshape({input.shape})"
+        if input.ndim < target.ndim:
+            hint = f"input.reshape({target.shape})"
     return (
         f"{name}: input and target differ in shape\n  input: {describe(input)}\n"
         f"  target: {describe(target)}\n  help: {hint}; they are never broadcast"
