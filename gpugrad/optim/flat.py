@@ -9,7 +9,7 @@ while the host's work does not grow with the number of arrays.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
@@ -20,11 +20,12 @@ import numpy as np
 from gpugrad.version import FOREIGN, Version, user_place
 
 if TYPE_CHECKING:
+    from gpugrad.optim.optimizer import Optimizer
     from gpugrad.tensor import Tensor
 
 Array = Any
 Saved = tuple[int, dict[str, Array]]  # updates seen, and the state arrays, of one parameter
-Update = Callable[[Any, Array, Array, dict[str, Any], Mapping[str, Any]], None]
+Gradients = tuple[list[Array], list[int]]  # of each tensor (or None), and where there is none
 
 # Bytes of a piece. SGD with momentum over 3.2 million float32 values, one core of an Intel Xeon
 # (model 167, 2 MiB L2), ms a step: 16 KiB: 3.3, 64 KiB: 2.0, 128 KiB: 1.9, 256 KiB: 1.75,
@@ -152,35 +153,35 @@ class FlatBuffer:
 
     # A step
 
-    def step(
-        self,
-        update: Update,
-        options: Mapping[str, Any],
-        slots: Mapping[str, float],
-        writer: str,
-        counts: bool,
-    ) -> None:
-        """Update every parameter that has a gradient.
-
-        Args:
-            update: the rule for one flat array, as `Optimizer.update`.
-            options: the group's settings.
-            slots: the state arrays that the rule needs, with what fills a new one.
-            writer: who writes, for the message of a VersionError.
-            counts: whether the rule needs the number of updates, beyond which is the first.
-        """
+    def collect(self) -> Gradients | None:
+        """The gradients, and the positions without one; None where a parameter is not in here."""
         gradients: list[Any] = []
         absent = []
-        for tensor in self.tensors:
+        for tensor, view in self.links:
+            if tensor._data is not view:
+                return None
             node = tensor._node
             if node is None or node.grad is None:
                 absent.append(len(gradients))
                 gradients.append(None)
             else:
                 gradients.append(node.grad._data)
+        return gradients, absent
+
+    def step(self, rule: Optimizer, options: Mapping[str, Any], collected: Gradients) -> None:
+        """Update every parameter that has a gradient.
+
+        Args:
+            rule: the optimizer, for its `update` and `slots`.
+            options: the group's.
+            collected: what `collect` has just returned.
+        """
+        gradients, absent = collected
+        slots = rule.slots(options)
         if absent != self._absent or not slots.keys() <= self.state.keys():
             self._plan(absent, slots)
         xp = self.device.xp
+        update = rule.update
         whole: Any = None
         whole_of = -1
         for run in self._runs:
@@ -196,8 +197,8 @@ class FlatBuffer:
                 piece.state["step"] = run.steps + 1
                 update(xp, piece.parameter, gradient, piece.state, options)
             if slots:
-                run.steps = run.steps + 1 if counts else 1
-        place = user_place()
+                run.steps = run.steps + 1 if rule.counts else 1
+        writer, place = type(rule).__name__ + ".step", user_place()
         for run in self._runs:
             for tensor in self.tensors[run.first : run.last]:
                 version: Any = tensor._version  # not None: `adopt` has seen to it

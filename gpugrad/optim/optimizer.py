@@ -9,12 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, ClassVar
 
-import numpy as np
-
 from gpugrad.errors import GraphError, OptionError
 from gpugrad.mode import enable_grad
 from gpugrad.optim.checks import demand, is_within
-from gpugrad.optim.flat import FlatBuffer, Saved
+from gpugrad.optim.flat import FlatBuffer, Gradients, Saved
 from gpugrad.optim.state import pack, unpack
 from gpugrad.tensor import Tensor, describe
 
@@ -47,7 +45,7 @@ class Optimizer:
     """
 
     counts: ClassVar[bool] = True
-    """Whether `update` reads how many updates there were (`state["step"]`), not just the first."""
+    """Whether `update` needs the number of updates (`state["step"]`), not just which is first."""
 
     def __init__(self, params: Params, defaults: dict[str, Any]) -> None:
         self.defaults = defaults
@@ -200,16 +198,20 @@ class Optimizer:
         for index in range(len(self.param_groups)):
             self._lay_out(index, saved[index])
 
-    def _moved(self) -> bool:
-        """Whether a parameter is not where its buffer put it, or a group was edited."""
-        if self._ids != [[*map(id, group["params"])] for group in self.param_groups]:
-            return True
-        for buffers in self._laid:
+    def _collect(self) -> list[tuple[dict[str, Any], FlatBuffer, Gradients]] | None:
+        """Each buffer with its group and gradients; None where not all is as it was laid out."""
+        groups, collected = self.param_groups, []
+        if len(groups) != len(self._laid):
+            return None
+        for group, ids, buffers in zip(groups, self._ids, self._laid, strict=True):
+            if [*map(id, group["params"])] != ids:
+                return None
             for buffer in buffers:
-                for tensor, view in buffer.links:
-                    if tensor._data is not view:
-                        return True
-        return False
+                gradients = buffer.collect()
+                if gradients is None:
+                    return None
+                collected.append((group, buffer, gradients))
+        return collected
 
     def _catch_up(self) -> None:
         """Take the parameters back from where another optimizer or `model.to` has put them."""
@@ -243,13 +245,12 @@ class Optimizer:
             with enable_grad():
                 loss = closure()
         self._opt_called = True
-        if self._moved():
+        collected = self._collect()
+        if collected is None:
             self._catch_up()
-        with np.errstate(all="ignore"):  # a diverging model shows in its loss
-            for group, buffers in zip(self.param_groups, self._laid, strict=True):
-                slots = self.slots(group)
-                for buffer in buffers:
-                    buffer.step(self.update, group, slots, self._name + ".step", self.counts)
+            collected = self._collect() or []
+        for group, buffer, gradients in collected:
+            buffer.step(self, group, gradients)
         return loss
 
     def zero_grad(self, set_to_none: bool = True) -> None:

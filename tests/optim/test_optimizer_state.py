@@ -9,10 +9,9 @@ import numpy as np
 import pytest
 
 import gpugrad as gg
-from gpugrad import optim
+from gpugrad import nn, optim
 from gpugrad.errors import StateError
-
-from .test_optimizer import KINDS, every_kind, give_gradients, leaves, make
+from tests.optim.kinds import KINDS, every_kind, give_gradients, leaves, make
 
 SHAPES = ((3, 4), (4,), ())
 
@@ -174,3 +173,68 @@ def test_a_copy_with_its_parameters_lives_on_its_own(kind, way):
         np.testing.assert_array_equal(tensor.data, array)
     run(optimizer, tensors, range(2, 5))
     assert_equal(tensors, others)
+
+
+@every_kind
+def test_a_copied_model_is_trained_by_the_optimizer_copied_with_it(kind):
+    model = nn.MLP([4, 3, 2], dropout=0.0)
+    optimizer = make(kind, model.parameters())
+
+    def train(net, steps: optim.Optimizer) -> None:
+        steps.zero_grad()
+        nn.CrossEntropyLoss()(net(gg.ones((5, 4))), gg.tensor([0, 1, 0, 1, 0])).backward()
+        steps.step()
+
+    train(model, optimizer)
+    for _ in range(2):
+        twin, other = copy.deepcopy((model, optimizer))
+        train(twin, other)
+        assert all(
+            (a.data != b.data).any()
+            for a, b in zip(model.parameters(), twin.parameters(), strict=True)
+        )
+        train(model, optimizer)
+        assert_equal(model.parameters(), twin.parameters())
+    file_like = pickle.loads(pickle.dumps({"model": model, "optimizer": optimizer}))
+    train(file_like["model"], file_like["optimizer"])
+    train(model, optimizer)
+    assert_equal(model.parameters(), file_like["model"].parameters())
+
+
+@every_kind
+def test_state_goes_through_a_file(kind, tmp_path):
+    pytest.importorskip("safetensors", reason="the extra `train` is not installed")
+    from gpugrad.saving import load, save
+
+    tensors = leaves(*SHAPES, dtype="float32")
+    optimizer = make(kind, tensors)
+    run(optimizer, tensors, range(3))
+    save({"optimizer": optimizer.state_dict()}, tmp_path / "state.safetensors")
+    resumed = [gg.tensor(tensor.data, requires_grad=True) for tensor in tensors]
+    other = getattr(optim, kind)(resumed)
+    other.load_state_dict(load(tmp_path / "state.safetensors")["optimizer"])
+    run(optimizer, tensors, range(3, 5))
+    run(other, resumed, range(3, 5))
+    assert_equal(tensors, resumed)
+
+
+@pytest.mark.reference
+@every_kind
+def test_what_pytorch_saved_is_taken(kind):
+    torch = pytest.importorskip("torch", reason="the extra `reference` is not installed")
+    tensors = leaves(*SHAPES)
+    theirs = [torch.tensor(np.array(t.data), requires_grad=True) for t in tensors]
+    other = getattr(torch.optim, kind)(theirs, **KINDS[kind])
+    for seed in range(3):
+        give_gradients(tensors, seed)
+        for tensor, mine in zip(theirs, tensors, strict=True):
+            tensor.grad = torch.tensor(np.array(mine.grad.data))
+        if seed == 2:
+            resumed = [gg.tensor(t.detach().numpy(), requires_grad=True) for t in theirs]
+            optimizer = getattr(optim, kind)(resumed)
+            optimizer.load_state_dict(other.state_dict())
+        other.step()
+    give_gradients(resumed, 2)
+    optimizer.step()
+    for tensor, mine in zip(theirs, resumed, strict=True):
+        np.testing.assert_allclose(mine.data, tensor.detach().numpy(), rtol=1e-12)

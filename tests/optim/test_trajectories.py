@@ -12,7 +12,6 @@ from tests.reference import trajectories
 from tests.reference.library import gpugrad, pytorch
 from tests.reference.trajectories import RUNS, SCHEDULED, Run
 
-
 BY_NAME = {run.name: run for run in RUNS}
 
 
