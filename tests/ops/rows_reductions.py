@@ -134,6 +134,7 @@ LOSSES = [
          lambda x: cross_entropy(x) * np.sin((softmax(x) - ONE_HOT) / 3), label="both outputs"),
 ]  # fmt: skip
 
+
 def squared_error_row(reduction, expect):
     return Case("squared_error",
                 lambda x, target: gg.ops.squared_error(x, target, reduction=reduction),

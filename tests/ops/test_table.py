@@ -299,3 +299,18 @@ def test_gradients_keep_narrow_dtypes(case, dtype):
     assert moved.dtype == np.dtype(dtype)
     exact = gg.jvp(case.call, tuple(wide), tuple(wide))[1]
     close(moved.data.astype(np.float64), exact.data, NARROW_SLOPE_TOLERANCE[dtype])
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("case", [c for c in FLOATING if len(c.dtypes) > 1], ids=str)
+def test_a_recorded_gradient_is_the_computed_one(case, dtype):
+    """The same rules, on arrays and on tensors: no digit may be lost when a pass is recorded."""
+    loss, _ = loss_of(case)
+    found = []
+    for create_graph in (False, True):
+        tensors = [gg.tensor(a, requires_grad=True) for a in case.arrays(dtype)]
+        loss(*tensors).backward(create_graph=create_graph)
+        found.append([t.grad.data for t in tensors])
+    for computed, recorded in zip(*found, strict=True):
+        assert computed.dtype == recorded.dtype == np.dtype(dtype)
+        close(recorded, computed, VALUE_TOLERANCE[dtype])
