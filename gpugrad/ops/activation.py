@@ -38,7 +38,8 @@ def leaky_relu(xp: Any, x: Any, /, negative_slope: float = 0.01) -> Any:
 
 @leaky_relu.partial("x")
 def dleaky_relu_dx(xp: Any, x: Any, negative_slope: float) -> Any:
-    return xp.where(x > 0, 1.0, negative_slope)
+    # Ones of x's dtype: two Python numbers alone would make the default float.
+    return xp.where(x > 0, xp.ones_like(x), negative_slope)
 
 
 @primitive(floating=True)

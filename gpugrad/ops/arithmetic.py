@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from gpugrad.ops.core import broadcast_error
@@ -211,7 +212,7 @@ def dpow_da(xp: Any, a: Any, b: Any) -> Any:
 @pow.partial("b")
 def dpow_db(xp: Any, y: Any, a: Any, b: Any) -> Any:
     if isinstance(a, (bool, int, float)):
-        return y * xp.log(xp.where(y == y, a, a)) if a > 0 else xp.where(b >= 0, 0, y * xp.nan)
+        return y * math.log(a) if a > 0 else xp.where(b >= 0, 0, y * math.nan)
     zero = xp.logical_and(a == 0, b >= 0)
     return xp.where(zero, 0, y * xp.log(xp.where(zero, 1, a)))
 
