@@ -262,6 +262,7 @@ def setitem(x: Tensor, key: Any, value: Any) -> None:
 
     Raises:
         GraphError: t is a leaf that requires a gradient, or was recorded and is written in no_grad.
+        IndexRangeError, ShapeError: the key, or the value, does not fit.
     """
     if isinstance(x._node, Node) and not is_grad_enabled():
         raise GraphError(
@@ -275,7 +276,12 @@ def setitem(x: Tensor, key: Any, value: Any) -> None:
                 "  help: write t = t.at[...].set(v), or assign within gg.no_grad()"
             )
         template, arrays = _split(key)
-        x._data[_key(template, tuple(a._data for a in arrays))] = asarray(value)._data
+        value = asarray(value)
+        try:
+            x._data[_key(template, tuple(a._data for a in arrays))] = value._data
+        except (ValueError, IndexError):
+            index_set(x, value, *arrays, template=template)  # fails too, and says why
+            raise
         x._written("t[...] = v")
         return
     after = x.at[key].set(value)
