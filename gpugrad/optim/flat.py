@@ -197,6 +197,8 @@ class FlatBuffer:
                 piece.state["step"] = run.steps + 1
                 update(xp, piece.parameter, gradient, piece.state, options)
             if slots:
+                if run.steps == 0:  # its neighbours may have seen as many now: plan again
+                    self._absent = [-1]
                 run.steps = run.steps + 1 if rule.counts else 1
         writer, place = type(rule).__name__ + ".step", user_place()
         for run in self._runs:

@@ -124,6 +124,17 @@ def test_a_parameter_without_gradient_is_left_alone(kind):
     assert kind == "SGD" or [step.item() for step in steps] == [4, 5, 5]
 
 
+def test_runs_of_sgd_grow_together_again():
+    tensors = leaves((3,), (4,), (5,))
+    sgd, adam = make("SGD", tensors), make("Adam", tensors)
+    for present in (tensors[:1], tensors, tensors):
+        for optimizer in (sgd, adam):
+            optimizer.zero_grad()
+            give_gradients(present)
+            optimizer.step()
+    assert [len(optimizer._laid[0][0]._runs) for optimizer in (sgd, adam)] == [1, 2]
+
+
 def test_a_frozen_parameter_waits_until_it_requires_a_gradient():
     a, b = leaves((3,), (4,))
     b.requires_grad_(False)
@@ -141,7 +152,9 @@ def test_a_frozen_parameter_waits_until_it_requires_a_gradient():
 def test_tied_parameters_count_once():
     a, b = leaves((3,), (4,))
     optimizer = optim.SGD([a, b, a], lr=1.0)
-    assert [t is u for t, u in zip(optimizer.param_groups[0]["params"], [a, b], strict=True)]
+    assert [id(t) for t in optimizer.param_groups[0]["params"]] == [id(a), id(b)]
+    named = optim.SGD([("first", a), ("second", b), ("again", a)], lr=1.0)
+    assert named.param_groups[0]["param_names"] == ["first", "second"]
     before = np.array(a.data)
     (a.sum() + a.sum() + b.sum()).backward()
     optimizer.step()
@@ -191,6 +204,16 @@ def test_memory_of_a_numpy_array_is_not_written():
     optimizer.step()
     assert a.tolist() == b.tolist() == [0.5] * 3
     np.testing.assert_array_equal(array, np.ones(6))
+
+
+def test_a_parameter_from_a_numpy_array_has_versions():
+    w = gg.asarray(np.ones(3)).requires_grad_()
+    optimizer = optim.SGD([w], lr=0.5)
+    loss = (w * w).sum()
+    w.grad = gg.ones(3, dtype="float64")
+    optimizer.step()
+    with pytest.raises(VersionError, match=r"SGD\.step"):
+        loss.backward()
 
 
 def test_in_place_writes_keep_the_link():

@@ -258,7 +258,8 @@ def test_momentum_cannot_be_cycled_where_there_is_none():
 def test_bad_steps_are_refused():
     optimizer = two_groups()
     cycle = lr_scheduler.OneCycleLR(optimizer, 0.1, total_steps=3)
-    follow(cycle, optimizer, 3)
+    rates = follow(cycle, optimizer, 3)
+    assert rates[-1] == rates[-2] == pytest.approx([0.1 / 25 / 1e4] * 2)  # the batch after the last
     with pytest.raises(OptionError, match="step 4 of a schedule of 3 steps"):
         cycle.step()
     plateau = lr_scheduler.ReduceLROnPlateau(optimizer)
