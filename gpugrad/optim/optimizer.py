@@ -283,6 +283,8 @@ class Optimizer:
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
         """Go on from what `state_dict()` returned; nothing is changed where it does not fit.
 
+        What `state_dict()` of the same optimizer in PyTorch gives is taken, too.
+
         Raises:
             StateError: naming every missing, extra or wrong-shaped key.
         """

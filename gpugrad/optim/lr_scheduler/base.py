@@ -5,15 +5,13 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from types import FunctionType
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from gpugrad.errors import OptionError, StateError
 from gpugrad.optim.checks import demand, is_number, is_whole
 
 if TYPE_CHECKING:
     from gpugrad.optim.optimizer import Optimizer
-
-T = TypeVar("T")
 
 
 class LRScheduler:
