@@ -54,7 +54,8 @@ def elu(xp: Any, x: Any, /, alpha: float = 1.0) -> Any:
 
 @elu.partial("x")
 def delu_dx(xp: Any, x: Any, alpha: float) -> Any:
-    return xp.where(x > 0, 1, xp.exp(xp.minimum(x, 0)) * alpha)
+    # Not minimum(x, 0), which shares its slope at 0 between x and 0.
+    return xp.where(x > 0, 1, xp.exp(xp.where(x > 0, 0, x)) * alpha)
 
 
 @primitive(floating=True, methods=["sigmoid"])

@@ -13,34 +13,39 @@ __all__ = ["astype", "broadcast_to", "chain", "sum_to"]
 
 
 @primitive(separate=["partial"])
-def chain(xp: Any, cotangent: Any, partial: Any, /) -> Any:
+def chain(xp: Any, cotangent: Any, partial: Any, /, either: bool = False) -> Any:
     """The chain rule's product cotangent * partial, where a cotangent of exactly 0 stays 0.
 
     0 times an infinite or undefined partial is 0, so that the branch not taken (of `where`, say)
     gives no NaN. Where the partial is finite this is the plain product, and so is its derivative.
+    With `either`, a partial of exactly 0 also wins over an infinite cotangent: forward mode meets
+    the branch before it meets the choice.
     """
     if isinstance(partial, (bool, int, float)):
-        return cotangent if partial == 1 else cotangent * partial
-    if partial.dtype is not cotangent.dtype:
-        if partial.dtype.kind == "b":
-            return cotangent * partial
+        if math.isfinite(partial) and not (either and partial == 0):
+            return cotangent if partial == 1 else cotangent * partial
+        partial = xp.full_like(cotangent, partial)
+    if partial.dtype is not cotangent.dtype and partial.dtype.kind != "b":
         partial = xp.astype(partial, cotangent.dtype)
     product = cotangent * partial
+    flat = product.ravel()
     # The sum of squares is NaN exactly if an element is: one pass, and no infinity cancels another.
-    if math.isnan(xp.vdot(product, product)):
+    if math.isnan(xp.vdot(flat, flat)):
         undefined = (cotangent == 0) & ~xp.isfinite(partial)
+        if either:
+            undefined = undefined | ((partial == 0) & xp.isinf(cotangent))
         product = xp.where(undefined, xp.zeros_like(product), product)
     return product
 
 
-@chain.partial("cotangent")
-def dchain_dcotangent(partial: Any) -> Any:
-    return partial
+@chain.vjp("cotangent")
+def chain_dcotangent(xp: Any, g: Any, partial: Any) -> Any:
+    return xp.chain(g, partial, either=True)
 
 
-@chain.partial("partial")
-def dchain_dpartial(cotangent: Any) -> Any:
-    return cotangent
+@chain.vjp("partial")
+def chain_dpartial(xp: Any, g: Any, cotangent: Any) -> Any:
+    return xp.chain(cotangent, g, either=True)
 
 
 @primitive(linear=True)
