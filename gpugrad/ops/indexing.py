@@ -35,17 +35,24 @@ def _split(key: Any) -> tuple[tuple[Any, ...], list[Any]]:
             else:
                 template.append(part)
             continue
-        index = part if isinstance(part, Tensor) else asarray(np.asarray(part))
-        if index.size == 0 and not isinstance(part, (Tensor, np.ndarray)):
-            index = index.astype("int64")
+        index = part if isinstance(part, Tensor) else _index_array(part)
         if index.dtype.kind not in "iub":
             raise IndexRangeError(
                 f"index: an index must be an integer, slice, or array of integers or bools, "
                 f"not {index.dtype}"
             )
         template.append(ARRAY)
-        arrays.append(index)
+        arrays.append(asarray(index))
     return tuple(template), arrays
+
+
+def _index_array(part: Any) -> np.ndarray[Any, Any]:
+    """A list, or whatever was given as an index, as an array; an empty list chooses nothing."""
+    try:
+        index = np.asarray(part)
+    except ValueError:
+        raise IndexRangeError(f"index: {part!r} is no array of integers or bools") from None
+    return index if index.size or isinstance(part, np.ndarray) else index.astype(np.int64)
 
 
 def _edge(edge: Any) -> int:
@@ -239,7 +246,7 @@ class At:
 
     def _written(self, write: Any, v: Any) -> Any:
         template, arrays = _split(self._key)
-        value = asarray(v, None if not type(v) in (bool, int, float) else self._x.dtype)
+        value = asarray(v, self._x.dtype if type(v) in (bool, int, float) else None)
         if value.dtype != self._x.dtype:
             value = value.astype(self._x.dtype)
         return write(self._x, value, *arrays, template=template)
