@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import gc
+import struct
 from collections.abc import Callable, Iterator
 
+import numpy as np
 import pytest
 
 from gpugrad.dtypes import default_float, float32, set_default_dtype
@@ -49,3 +51,21 @@ def _default_float_is_restored() -> Iterator[None]:
     yield
     if default_float() != float32:
         set_default_dtype(float32)
+
+
+@pytest.fixture
+def tiny_mnist(tmp_path):
+    """A folder with MNIST's four files: 300 and 50 images of a bright bar, by its place 0 to 9."""
+    folder = tmp_path / "tiny"
+    folder.mkdir()
+    rng = np.random.default_rng(1)
+    for part, count in (("train", 300), ("t10k", 50)):
+        labels = np.arange(count, dtype=np.uint8) % 10
+        images = rng.integers(0, 60, (count, 28, 28), dtype=np.uint8)
+        for image, label in zip(images, labels, strict=True):
+            image[:, 2 * label + 3 : 2 * label + 6] += 180
+        header = struct.pack(">4I", 0x803, count, 28, 28)
+        (folder / f"{part}-images-idx3-ubyte").write_bytes(header + images.tobytes())
+        header = struct.pack(">2I", 0x801, count)
+        (folder / f"{part}-labels-idx1-ubyte").write_bytes(header + labels.tobytes())
+    return folder

@@ -58,7 +58,7 @@ def load_parts(settings: Settings) -> Parts:
     Raises:
         FileError, DataError: as the loaders do.
     """
-    whole = _load(settings)
+    whole = load_whole(settings)
     share = VALIDATION
     if whole.test is not None:
         rest, held_out = whole, whole.test
@@ -70,7 +70,8 @@ def load_parts(settings: Settings) -> Parts:
     return Parts(train, validation, held_out.with_preparation(train.preparation))
 
 
-def _load(settings: Settings) -> Dataset:
+def load_whole(settings: Settings) -> Dataset:
+    """The data set as it was published, not split."""
     if settings.data == "digits":
         return sources.load_digits()
     if settings.data == "moons":

@@ -231,6 +231,8 @@ def _open_run(folder: Path, training: Training, resume: bool) -> Path:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise FileError(f"{folder}: cannot make the folder: {error.strerror or error}") from None
+    for part in folder.glob(".*.part"):  # what a killed process left half written
+        part.unlink(missing_ok=True)
     if checkpoint.exists():
         if not resume:
             raise OptionError(

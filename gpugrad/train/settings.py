@@ -24,21 +24,23 @@ COMMON: dict[str, Any] = {
     "activation": "relu",
     "dropout": 0.0,
     "optimizer": "adamw",
-    "lr": 2e-3,
-    "schedule": "cosine",
+    "lr": 3e-3,
+    "schedule": "onecycle",
     "weight_decay": 0.01,
-    "batch_size": 32,
-    "epochs": 60,
+    "batch_size": 64,
+    "epochs": 80,
     "patience": 0,
     "augment": False,
 }
-# Chosen on validation data alone, seeds from 100 up: scripts/choose_defaults.py
+# Chosen by the validation parts of seeds from 100 up, never by held-out data:
+# scripts/choose_defaults.py.
 DEFAULTS: Mapping[str, dict[str, Any]] = {
-    "digits": COMMON | {"hidden": (512, 256), "dropout": 0.4, "augment": True},
-    "moons": COMMON | {"hidden": (32, 32), "lr": 1e-2},
+    "digits": COMMON | {"hidden": (512, 256), "dropout": 0.3, "augment": True},
+    "moons": COMMON | {"hidden": (32, 32), "lr": 1e-2, "epochs": 40},
     "mnist": COMMON
-    | {"hidden": (512, 256), "dropout": 0.2, "batch_size": 128, "epochs": 15, "augment": True},
-    "csv": COMMON | {"dropout": 0.1, "schedule": "plateau", "epochs": 200, "patience": 30},
+    | {"hidden": (256, 128), "dropout": 0.1, "batch_size": 128, "epochs": 15, "augment": True},
+    "csv": COMMON
+    | {"dropout": 0.1, "lr": 2e-3, "schedule": "plateau", "epochs": 200, "patience": 25},
 }
 
 
