@@ -1,0 +1,62 @@
+"""Each example is short, runs as it is printed, and says what it should."""
+
+from __future__ import annotations
+
+import pathlib
+import re
+import subprocess
+import sys
+
+import pytest
+
+FOLDER = pathlib.Path(__file__).parents[1] / "examples"
+EXAMPLES = sorted(path.name for path in FOLDER.glob("*.py"))
+
+
+def run(name, *arguments, cwd):
+    found = subprocess.run(
+        [sys.executable, "-W", "error::DeprecationWarning:__main__", str(FOLDER / name)]
+        + [str(argument) for argument in arguments],
+        capture_output=True, text=True, cwd=cwd, check=False,
+    )  # fmt: skip
+    assert found.returncode == 0, found.stderr
+    return found.stdout.splitlines()
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_examples_are_short_and_tested(name):
+    assert len((FOLDER / name).read_text().splitlines()) < 60
+    assert f'run("{name}"' in pathlib.Path(__file__).read_text()
+
+
+def test_the_expression_of_micrograd(tmp_path):
+    lines = run("from_micrograd.py", cwd=tmp_path)
+    assert lines[:3] == [
+        "g      24.7041",
+        "dg/da  138.8338   by a nudge 138.8338",
+        "dg/db  645.5773   by a nudge 645.5773",
+    ]
+    for line in lines[3:]:
+        slope, nudged = re.fullmatch(r"a = .* dg/da +(\S+)   by a nudge +(\S+)", line).groups()
+        assert float(slope) == pytest.approx(float(nudged), rel=1e-5)
+
+
+def test_moons_draws_its_picture(tmp_path):
+    lines = run("moons.py", "picture.png", cwd=tmp_path)
+    assert float(re.fullmatch(r"held-out accuracy (\S+) %", lines[-2])[1]) > 95
+    assert (tmp_path / "picture.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_mnist_learns_from_a_folder(tmp_path, tiny_mnist):
+    lines = run("mnist.py", tiny_mnist, 200, 8, cwd=tmp_path)
+    assert len(lines) == 8
+    accuracy = re.fullmatch(r"epoch 8: loss \S+, test accuracy (\S+) %, \S+ s", lines[-1])[1]
+    assert float(accuracy) > 90
+
+
+def test_mnist_says_how_to_call_it(tmp_path):
+    found = subprocess.run(
+        [sys.executable, str(FOLDER / "mnist.py")], capture_output=True, text=True, check=False
+    )
+    assert found.returncode == 1
+    assert "python examples/mnist.py FOLDER" in found.stderr
