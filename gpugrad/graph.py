@@ -52,18 +52,24 @@ class Vertex:
         return ()
 
 
+    def free(self) -> None:
+        """Let go of what only a backward pass needs."""
+
+
 class Leaf(Vertex):
     """Where a graph begins: a tensor that requires a gradient, with the gradient it has so far.
 
-    `argument` tells an argument of a function under `gg.grad` and its kin from a user's tensor.
+    `argument` tells an argument of a function under `gg.grad` and its kin from a user's tensor;
+    once that call is over it is `spent`: nobody can ask for its gradient any more.
     """
 
-    __slots__ = ("argument",)
+    __slots__ = ("argument", "spent")
     is_leaf = True
 
     def __init__(self, shape: tuple[int, ...], dtype: Dtype, argument: bool = False) -> None:
         super().__init__((), shape, dtype)
         self.argument = argument
+        self.spent = False
 
 
 class Node(Vertex):
@@ -77,19 +83,21 @@ class Node(Vertex):
         parents: tuple[tuple[int, Vertex], ...],
         shape: tuple[int, ...],
         dtype: Dtype,
+        saved: tuple[Any, ...],
+        versions: tuple[tuple[int, Version, int], ...],
     ) -> None:
         # Written out instead of calling super(): this runs for every recorded operation.
         self.plan = plan
         self.parents = parents
         self.shape = shape
         self.dtype = dtype
+        self.saved: tuple[Any, ...] | None = saved
+        self.versions = versions  # (position of what is kept, its version, the count then)
         self.number = _next_number()
         self.hooks = self.grad = self.place = None
         self.keep_grad = False
-        self.saved: tuple[Any, ...] | None = ()
-        self.versions: Sequence[tuple[int, Version, int]] = ()
-        self.place: tuple[str, int] | None
         self.layout: tuple[tuple[tuple[int, ...], Dtype], ...] = ()  # of several outputs
+        self.place: tuple[str, int] | None
 
     @property
     def name(self) -> str:  # type: ignore[override]
@@ -120,6 +128,8 @@ class Node(Vertex):
         self, xp: Any, g: Any, needed: Container[Vertex] | None, differentiable: bool
     ) -> list[tuple[Vertex, Any]]:
         plan, values = self.plan, self.values(xp, differentiable)
+        if self.layout and type(g) is not Several:
+            g = Several({0: g})
         if plan.tail is not None:
             g = xp.chain(g, plan.tail(xp, g, values))
         shares: list[tuple[Vertex, Any]] = []
@@ -133,14 +143,22 @@ class Node(Vertex):
                 shares.append((parent, share))
         return shares
 
+    def free(self) -> None:
+        self.saved = None
+
+    def tensors(self, *ys: Any) -> tuple[Tensor, ...]:
+        """The outputs as tensors; the first is the node's own, the others are an `Output` each."""
+        from gpugrad.tensor import Tensor
+
+        more = [Tensor._wrap(y, Output(self, k, y.shape, y.dtype)) for k, y in enumerate(ys[1:], 1)]
+        return (Tensor._wrap(ys[0], self), *more)
+
     def _complain(self, position: int, version: Version) -> None:
-        recorded = f" (recorded at {describe_place(self.place)})" if self.place else ""
-        hint = "" if self.place else "; gg.detect_anomaly() also names the line that recorded it"
+        what = self.plan.kept_name(position)
         raise VersionError(
-            f"backward: {self.name}{recorded} needs its argument "
-            f"'{self.plan.primitive.argument_name(position)}' {self.plan.primitive.name} was given,"
-            f" but {version.writer} at {describe_place(version.place)} overwrote it since\n"
-            f"  help: call backward() before the write, or compute the loss again{hint}"
+            f"backward: {self.name}, recorded at {describe_place(self.place)}, needs {what} as it "
+            f"was then, but {version.writer} at {describe_place(version.place)} overwrote it since"
+            "\n  help: call backward() before the write, or compute the loss again after it"
         )
 
 
@@ -165,18 +183,24 @@ class Output(Vertex):
 
 
 class Several:
-    """The cotangents (or tangents) of an operation's outputs, by index; what is absent is zero."""
+    """The cotangents (or tangents) of an operation's outputs, by index; what is absent is zero.
+
+    Added to an array or tensor, it takes that for the part of the first output.
+    """
 
     __slots__ = ("parts",)
+    __array_ufunc__ = None  # so that array + Several asks Several
 
     def __init__(self, parts: dict[int, Any]) -> None:
         self.parts = parts
 
-    def __add__(self, other: Several) -> Several:
+    def __add__(self, other: Any) -> Several:
         both = dict(self.parts)
-        for index, g in other.parts.items():
+        for index, g in (other.parts if isinstance(other, Several) else {0: other}).items():
             both[index] = both[index] + g if index in both else g
         return Several(both)
+
+    __radd__ = __add__
 
     def get(self, index: int) -> Any:
         """The part of one output, or None where it is zero."""

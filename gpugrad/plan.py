@@ -6,10 +6,8 @@ from the rules' signatures once, so that recording an operation is a few look-up
 
 from __future__ import annotations
 
-import functools
 import inspect
-from collections.abc import Callable, Sequence
-from operator import itemgetter
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,7 +16,7 @@ from gpugrad.errors import GraphError
 from gpugrad.graph import Node, Output, Vertex
 from gpugrad.namespace import Namespace
 from gpugrad.tensor import Tensor
-from gpugrad.version import FOREIGN
+from gpugrad.version import FOREIGN, user_place
 
 if TYPE_CHECKING:
     from gpugrad.primitive import Primitive
@@ -27,11 +25,23 @@ Rule = Callable[..., Any]
 Compiled = Callable[[Any, Any, tuple[Any, ...]], Any]  # of (xp, g, values)
 
 
+class Plans(dict[int, "Plan"]):
+    """The plans of a primitive called with `count` arrays, made when first looked up."""
+
+    def __init__(self, primitive: Primitive, count: int) -> None:
+        super().__init__()
+        self._of = primitive, count
+
+    def __missing__(self, needs: int) -> Plan:
+        plan = self[needs] = Plan(*self._of, needs)
+        return plan
+
+
 class Plan:
     """How `primitive`, called with `count` arrays, is recorded when those in `needs` need gradients.
 
     Args:
-        needs: a bit for each array argument.
+        needs: a bit for each array argument; one more if the tail is left out.
     """
 
     def __init__(self, primitive: Primitive, count: int, needs: int) -> None:
@@ -39,7 +49,8 @@ class Plan:
         self.count = count
         self.tracked = tuple(k for k in range(count) if needs >> k & 1)
         rules = {k: self._rule(k) for k in self.tracked}
-        self.names = self._named(rules)
+        tail = None if needs >> count & 1 else primitive.tail_rule
+        self.names = self._named(rules, tail)
         outputs = primitive.outputs or ("y",)
         places = {primitive.argument_name(k): k for k in range(count)}
         places |= {name: count + k for k, name in enumerate(outputs)}
@@ -47,10 +58,6 @@ class Plan:
         self.names.sort(key=lambda name: name not in places)
         self.kept = tuple(places[name] for name in self.names if name in places)
         self.others = tuple(name for name in self.names if name not in places)
-        kept = {k for k in self.kept if k < count}
-        if primitive.variadic in self.names:
-            kept |= set(range(len(primitive.arrays), count))
-        self.guarded = tuple(sorted(kept))  # the arguments kept
         self.partials = {
             k: self._compiled(rule, k) for k, rule in rules.items() if rule in primitive.partials
         }
@@ -58,8 +65,8 @@ class Plan:
             k: _chained(self.partials[k]) if k in self.partials else self._compiled(rule, k)
             for k, rule in rules.items()
         }
-        tail = primitive.tail_rule
-        self.tail = None if tail is None else self._compiled(tail, 0)
+        self.tail = self._compiled(tail, 0) if tail is not None else None
+        self.record = self._recorder()
 
     def _rule(self, position: int) -> Rule:
         name = self.primitive.argument_name(position).partition("[")[0]
@@ -70,12 +77,12 @@ class Plan:
             )
         return self.primitive.rules[name]
 
-    def _named(self, rules: dict[int, Rule]) -> list[str]:
+    def _named(self, rules: dict[int, Rule], tail: Rule | None) -> list[str]:
         """Every name that the rules need a value for."""
         primitive = self.primitive
         named = [name for rule in rules.values() for name in inspect.signature(rule).parameters]
-        if primitive.tail_rule is not None:
-            named += inspect.signature(primitive.tail_rule).parameters
+        if tail is not None:
+            named += inspect.signature(tail).parameters
         if primitive.linear:  # its tangent is itself, with the other arguments as they were
             others = {j for k in rules for j in range(self.count) if j != k}
             named += [primitive.argument_name(j) for j in sorted(others)]
@@ -84,67 +91,68 @@ class Plan:
 
     def _compiled(self, rule: Rule, position: int) -> Compiled:
         """`rule` as a function of (xp, g, values)."""
-        names = list(inspect.signature(rule).parameters)
-        if "position" in names:
-            names.remove("position")
-            rule = functools.partial(rule, position=position - len(self.primitive.arrays))
-        order = {"xp": 0, "g": 1, **{name: k + 2 for k, name in enumerate(self.names)}}
-        picks = [order[name] for name in names]
-
-        if not picks:
-            return lambda xp, g, values: rule()
-        if len(picks) == 1:
-            only = picks[0]
-            return lambda xp, g, values: rule((xp, g, *values)[only])
-        pick = itemgetter(*picks)
-        return lambda xp, g, values: rule(*pick((xp, g, *values)))
+        order = {name: f"values[{k}]" for k, name in enumerate(self.names)}
+        order |= {"xp": "xp", "g": "g", "position": str(position - len(self.primitive.arrays))}
+        passed = ", ".join(order[name] for name in inspect.signature(rule).parameters)
+        compiled: Compiled = eval(f"lambda xp, g, values: rule({passed})", {"rule": rule})
+        return compiled
 
     # Keeping
 
-    def save(
-        self,
-        node: Node,
-        args: Sequence[Any],
-        arrays: list[Any],
-        options: dict[str, Any],
-        volatile: bool,
-    ) -> None:
-        """Keep in `node` what the rules name.
+    def _recorder(self) -> Rule:
+        """The function that makes a node of one call: its source, for this plan.
 
-        Args:
-            arrays: the arguments' arrays and the outputs'; changed.
-            volatile: some argument's memory may be written by somebody.
+        It takes the arrays, the outputs, a vertex and a version for each array, the options, the
+        version of the output, and the mode.
         """
-        if volatile:
-            self._guard(node, args, arrays)
-        if self.others:
-            extra = [options[n] if n in options else self._whole(n, arrays) for n in self.others]
-            node.saved = (*[arrays[k] for k in self.kept], *extra)
-        else:
-            node.saved = tuple([arrays[k] for k in self.kept])
+        p, count = self.primitive, self.count
+        arrays = [f"_array_{k}" for k in range(count)]
+        ys = p.output_variables
+        state = [f"_node_{k}, _version_{k}" for k in range(count)]
+        lines = [f"def record({', '.join([*arrays, *ys, *state, *p.options])}, _version, _mode):"]
+        lines += ["    _versions = ()"]
+        variables = [*arrays, *ys]
+        for k in sorted({*self.kept, *self._variadic_kept()}):
+            version = f"_version_{k}" if k < count else "_version"
+            lines += [
+                f"    if {version} is not None:",
+                f"        if {version} is _FOREIGN: {variables[k]} = {variables[k]}.copy()",
+                f"        else: _versions += (({k}, {version}, {version}.count),)",
+            ]
+        parents = "".join(f"({k}, _node_{k}), " for k in self.tracked)
+        saved = "".join(f"{variables[k]}, " for k in self.kept)
+        saved += "".join(f"{self._whole(name)}, " for name in self.others)
+        lines += [
+            f"    _node = _Node(_plan, ({parents}), {ys[0]}.shape, {ys[0]}.dtype, ({saved}), _versions)",
+            "    if _versions or _mode & 2: _node.place = _user_place()",
+        ]
+        if p.outputs:
+            layout = "".join(f"({y}.shape, {y}.dtype), " for y in ys)
+            lines += [f"    _node.layout = ({layout})"]
+        lines += ["    return _node"]
+        scope = {"_plan": self, "_Node": Node, "_FOREIGN": FOREIGN, "_user_place": user_place,
+                 "_shape": np.shape}  # fmt: skip
+        exec(compile("\n".join(lines), f"<gpugrad record of {p.name}>", "exec"), scope)
+        record: Rule = scope["record"]
+        return record
 
-    def _guard(self, node: Node, args: Sequence[Any], arrays: list[Any]) -> None:
-        """Copy foreign memory that is kept, and note the versions of ours."""
-        versions = []
-        for k in self.guarded:
-            if isinstance(args[k], Tensor):
-                version = args[k]._version
-                if version is FOREIGN:
-                    arrays[k] = arrays[k].copy()
-                elif version is not None:
-                    versions.append((k, version, version.count))
-        node.versions = versions
+    def _variadic_kept(self) -> range:
+        """The positions of `*arrays`, if a rule names them all."""
+        first = len(self.primitive.arrays)
+        return range(first, self.count) if self.primitive.variadic in self.names else range(0)
 
-    def _whole(self, name: str, arrays: list[Any]) -> Any:
-        """All of `*arrays` as a tuple, or a shape, or the shapes of `*arrays`."""
-        primitive = self.primitive
-        first = len(primitive.arrays)
-        if name == primitive.variadic:
-            return tuple(arrays[first : self.count])
+    def _whole(self, name: str) -> str:
+        """The source of what is no array: an option, `*arrays` as a tuple, a shape, shapes."""
+        p = self.primitive
+        if name in p.options:
+            return name
+        more = range(len(p.arrays), self.count)
+        if name == p.variadic:
+            return f"({''.join(f'_array_{k}, ' for k in more)})"
         argument = name.removesuffix("_shape")
-        if argument == primitive.variadic:
-            return tuple(np.shape(a) for a in arrays[first : self.count])
-        return np.shape(arrays[primitive.arrays.index(argument)])
+        if argument == p.variadic:
+            return f"({''.join(f'_shape(_array_{k}), ' for k in more)})"
+        return f"_shape(_array_{p.arrays.index(argument)})"
 
     def wrapped(self, node: Node, connected: bool) -> tuple[Any, ...]:
         """The saved values as tensors; if `connected`, part of the graph they came from."""
@@ -152,10 +160,9 @@ class Plan:
         vertices: dict[int, Vertex] = {}
         if connected:
             vertices.update(node.parents)
-            for k, (shape, dtype) in enumerate(node.layout):
+            vertices[self.count] = node
+            for k, (shape, dtype) in enumerate(node.layout[1:], 1):
                 vertices[self.count + k] = Output(node, k, shape, dtype)
-            if not node.layout:
-                vertices[self.count] = node
 
         def wrap(value: Any, place: int) -> Any:
             vertex: Any = vertices.get(place)
@@ -169,6 +176,12 @@ class Plan:
             values.append(value)
         return tuple(values)
 
+    def kept_name(self, place: int) -> str:
+        """What an error calls the value kept from this place among (arguments, outputs)."""
+        if place >= self.count:
+            return "its output"
+        return f"its argument '{self.primitive.argument_name(place)}'"
+
     # Forward mode
 
     def has_push(self, position: int) -> bool:
@@ -178,7 +191,7 @@ class Plan:
     def push(self, position: int, xp: Any, dx: Any, values: tuple[Any, ...]) -> Any:
         """The tangent `dx` of one argument, pushed to the output."""
         if position in self.partials:
-            return xp.chain(dx, self.partials[position](xp, dx, values))
+            return xp.chain(dx, self.partials[position](xp, dx, values), either=True)
         primitive = self.primitive
         known = dict(zip(self.names, values, strict=True))
         arrays = [

@@ -16,7 +16,9 @@ output, or the outputs' own names), any array or option, `x_shape` for an array 
 - `op.partial("x")` gives dy/dx of an elementwise operation: both directions follow from it.
 - `op.vjp("x")` gives the cotangent of `x` for the cotangent `g`; forward mode transposes it.
 - `linear=True` says that the operation is linear in each argument: its tangent is itself.
-- `op.tail` gives the partial of an elementwise last step, applied before every rule sees `g`.
+- `op.tail` gives the partial of an elementwise last step, applied before a rule sees `g`; with
+  `op.tail(option="...")` that step is there unless the option is None.
+- With several `outputs`, `g` has a cotangent for each: `g.get(0)`, None where it is zero.
 
 Broadcasting and promotion are undone for every rule alike: a cotangent is summed to its argument's
 shape and cast to its dtype.
@@ -31,22 +33,21 @@ from typing import Any, overload
 
 import numpy as np
 
-from gpugrad.device import CPU
+from gpugrad.call import compiled_call
 from gpugrad.errors import DtypeError, GradError, IndexRangeError, OptionError, ShapeError
-from gpugrad.graph import Node, Output
-from gpugrad.mode import RECORD, WATCH, mode
 from gpugrad.namespace import PRIMITIVES
-from gpugrad.plan import Plan, Rule
-from gpugrad.promotion import SCALARS, unify
+from gpugrad.plan import Plans, Rule
 from gpugrad.tensor import Tensor, describe
-from gpugrad.version import Version, user_place
 
-ndarray = np.ndarray
 OPERANDS = (Tensor, bool, int, float, np.ndarray, np.generic)
 
 
 class Primitive:
     """An operation with its derivative rules; call it on tensors, arrays and numbers."""
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> Primitive:
+        # A class for each, so that each has a __call__ written for its signature.
+        return object.__new__(type(cls.__name__, (cls,), {}))
 
     def __init__(
         self,
@@ -63,6 +64,7 @@ class Primitive:
         self.linear = linear
         self.floating = floating
         self.outputs = tuple(outputs)
+        self.output_variables = [f"_y_{k}" for k in range(len(outputs))] or ["_y"]
         parameters = list(inspect.signature(forward).parameters.values())
         self.arrays = [p.name for p in parameters[1:] if p.kind is p.POSITIONAL_ONLY]
         variadic = [p.name for p in parameters if p.kind is p.VAR_POSITIONAL]
@@ -89,15 +91,15 @@ class Primitive:
         self.separate = sum(1 << self.arrays.index(name) for name in separate if name in self.arrays)
         if self.variadic in separate:
             self.separate |= -1 << len(self.arrays)
-        self.option_names = frozenset(self.options)
-        self.arity = -1 if self.variadic else len(self.arrays)
         self.rules: dict[str, Rule] = {}
         self.partials: set[Rule] = set()
         self.tail_rule: Rule | None = None
         self.explanation: Callable[..., str | GradError | None] | None = None
-        self._plans: dict[Any, Plan] = {}
-        hidden = [p for p in parameters[1:] if p.kind is not p.VAR_KEYWORD]
-        self.__signature__ = inspect.Signature(hidden)
+        self.tail_option: str | None = None
+        self._plans: dict[int, Plans] = {}
+        self._calls: dict[int, Rule] = {}
+        bare = [p.replace(annotation=p.empty) for p in parameters[1:]]
+        self.__signature__ = inspect.Signature(bare)
 
     def __repr__(self) -> str:
         return f"<primitive {self.name}{self.__signature__}>"
@@ -119,10 +121,12 @@ class Primitive:
 
         return declare_partial
 
-    def tail(self, rule: Rule) -> Rule:
-        """Declare the partial of an elementwise last step, in terms of the output `y`."""
+    def tail(self, rule: Rule | None = None, /, *, option: str | None = None) -> Any:
+        """Declare the partial of an elementwise last step, there unless `option` is None."""
+        if rule is None:
+            return functools.partial(self.tail, option=option)
         self._check_names(rule, "its tail")
-        self.tail_rule = rule
+        self.tail_rule, self.tail_option = rule, option
         return rule
 
     def explain(
@@ -144,7 +148,8 @@ class Primitive:
         def declare(rule: Rule) -> Rule:
             self._check_names(rule, f"the rule for {', '.join(arguments)}")
             self.rules.update(dict.fromkeys(arguments, rule))
-            self._plans.clear()
+            for plans in self._plans.values():
+                plans.clear()
             return rule
 
         return declare
@@ -169,132 +174,22 @@ class Primitive:
     # Evaluating and recording
 
     def __call__(self, *args: Any, **options: Any) -> Any:
-        if options or len(args) != self.arity:
-            args, options = self._bind(args, options)
-        else:
-            options = self.defaults
-        arrays: list[Any] = []
-        needs = 0  # a bit for each argument that requires a gradient
-        bit = 1
-        dtype = None
-        plain = True  # tensors of one dtype
-        volatile = False  # memory that somebody may write
-        for a in args:
-            if isinstance(a, Tensor):
-                data = a._data
-                arrays.append(data)
-                if a._node is not None:
-                    needs |= bit
-                if a._version is not None:
-                    volatile = True
-                if not bit & self.separate:
-                    if dtype is None:
-                        dtype = data.dtype
-                    elif dtype is not data.dtype:
-                        plain = False
-            elif a is None:
-                arrays.append(a)
-            elif type(a) in SCALARS and not bit & self.separate:
-                arrays.append(a)
-                if type(a) is float and dtype is not None and dtype.kind != "f":
-                    plain = False
-            else:
-                plain = False
-            bit <<= 1
-        if not plain or dtype is None or (self.floating and dtype.kind != "f"):
-            unified = unify(self, args)
-            if unified is not None:
-                return self(*unified, **options)
-        try:
-            y = self.forward(CPU.xp, *arrays, **options)
-        except (ValueError, IndexError, TypeError, OverflowError) as error:
-            raise self._explained(args, options, error) from None
-        recording = mode()
-        if self.outputs:
-            ys = [np.asarray(part) for part in y]
-            if not needs or not recording & RECORD:
-                return tuple([Tensor._wrap(part) for part in ys])
-            node = self._record(args, arrays + ys, options, needs, recording, volatile, ys[0])
-            node.layout = tuple([(part.shape, part.dtype) for part in ys])
-            return tuple(
-                [
-                    Tensor._wrap(part, Output(node, k, part.shape, part.dtype))
-                    for k, part in enumerate(ys)
-                ]
-            )
-        if type(y) is not ndarray:
-            y = np.asarray(y)
-        version = None
-        if volatile and (y.base is not None or any([y is a for a in arrays])):
-            version = _shared_version(args, y)
-        if not needs or not recording & RECORD or y.dtype.kind != "f":
-            return Tensor._wrap(y, None, version)
-        arrays.append(y)
-        node = self._record(args, arrays, options, needs, recording, volatile, y)
-        return Tensor._wrap(y, node, version)
+        """Evaluate, and record if an argument requires a gradient."""
+        if self.variadic is None:
+            type(self).__call__ = compiled_call(self, len(self.arrays))  # type: ignore[method-assign]
+            return self(*args, **options)
+        call = self._calls.get(len(args))
+        if call is None:
+            call = self._calls[len(args)] = compiled_call(self, len(args))
+        return call(self, *args, **options)
 
-    def _record(
-        self,
-        args: Sequence[Any],
-        arrays: list[Any],
-        options: dict[str, Any],
-        needs: int,
-        recording: int,
-        volatile: bool,
-        y: np.ndarray[Any, Any],
-    ) -> Node:
-        """The node of one call; `arrays` are those of the arguments and of the outputs."""
-        key = needs if self.variadic is None else (len(args), needs)
-        plan = self._plans.get(key)
-        if plan is None:
-            plan = self._plans[key] = Plan(self, len(args), needs)
-        node = Node(plan, tuple([(k, args[k]._node) for k in plan.tracked]), y.shape, y.dtype)
-        plan.save(node, args, arrays, options, volatile)
-        if recording & WATCH:
-            node.place = user_place()
-        return node
+    def plans(self, count: int) -> Plans:
+        """The plans for calls with `count` arrays."""
+        if count not in self._plans:
+            self._plans[count] = Plans(self, count)
+        return self._plans[count]
 
-    def _bind(
-        self, args: tuple[Any, ...], options: dict[str, Any]
-    ) -> tuple[tuple[Any, ...], dict[str, Any]]:
-        """Arrays and options, however they were given, each to where they belong."""
-        count = len(self.arrays)
-        if self.variadic is None and len(args) > count:
-            extra = args[count:]
-            if len(extra) > len(self.options):
-                raise OptionError(
-                    f"{self.name}{self.__signature__} was given {len(args)} arguments"
-                )
-            options = {**dict(zip(self.options, extra, strict=False)), **options}
-            args = args[:count]
-        if not options.keys() <= self.option_names:
-            args, options = self._by_name(args, options)
-        if len(args) < count:
-            if len(args) < self.required:
-                missing = ", ".join(self.arrays[len(args) : self.required])
-                raise OptionError(f"{self.name}{self.__signature__} was not given {missing}")
-            args = (*args, *[None] * (count - len(args)))
-        return args, {**self.defaults, **options} if options else self.defaults
-
-    def _by_name(
-        self, args: tuple[Any, ...], options: dict[str, Any]
-    ) -> tuple[tuple[Any, ...], dict[str, Any]]:
-        """Arrays that were given by name, put in their places."""
-        placed = dict(zip(self.arrays, args, strict=False))
-        rest = {}
-        for name, value in options.items():
-            if name in self.option_names:
-                rest[name] = value
-            elif name in self.arrays and name not in placed:
-                placed[name] = value
-            else:
-                raise OptionError(
-                    f"{self.name}: there is no option {name!r} left to give\n"
-                    f"  help: it is {self.name}{self.__signature__}"
-                )
-        return tuple(placed.get(name) for name in self.arrays), rest
-
-    def _explained(
+    def explained(
         self, args: Sequence[Any], options: dict[str, Any], error: Exception
     ) -> GradError:
         """What was wrong with the operands; asked after the forward raised `error`."""
@@ -317,18 +212,6 @@ class Primitive:
         elif isinstance(error, IndexError) and not isinstance(error, ValueError):
             kind = IndexRangeError
         return kind("\n".join(lines + ([hint] if hint else [])))
-
-
-def _shared_version(args: Sequence[Any], y: np.ndarray[Any, Any]) -> Version | None:
-    """The version of the argument whose memory `y` may be a view of."""
-    for a in args:
-        if (
-            isinstance(a, Tensor)
-            and a._version is not None
-            and np.may_share_memory(a._data, y)
-        ):
-            return a._version
-    return None
 
 
 @overload

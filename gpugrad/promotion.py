@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from gpugrad.dtypes import Dtype, default_float
+from gpugrad.dtypes import KNOWN, Dtype, default_float
 from gpugrad.errors import DtypeError, GradError, OptionError
 from gpugrad.namespace import PRIMITIVES
 from gpugrad.tensor import Tensor, asarray
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 SCALARS = frozenset([bool, int, float])
 
 
-def unify(primitive: Primitive, args: Sequence[Any]) -> list[Any] | None:
-    """The arguments as tensors of one dtype (numbers stay), or None if they are that already.
+def unify(primitive: Primitive, args: Sequence[Any]) -> list[Any]:
+    """The arguments as tensors of one dtype; numbers stay if there is a tensor.
 
     Arguments that the primitive keeps apart (indices, labels, masks) become tensors as they are.
     """
@@ -41,12 +41,15 @@ def unify(primitive: Primitive, args: Sequence[Any]) -> list[Any] | None:
     if not any(isinstance(unified[k], Tensor) for k in joined):
         for k in joined:
             unified[k] = Tensor(unified[k])
-    wanted = _common(primitive, [unified[k] for k in joined])
+    wanted = KNOWN[_common(primitive, [unified[k] for k in joined])]
     for k in joined:
-        if isinstance(unified[k], Tensor) and unified[k].dtype != wanted:
-            unified[k] = PRIMITIVES["astype"](unified[k], wanted)
-    changed = any(new is not old for new, old in zip(unified, args, strict=True))
-    return unified if changed else None
+        t = unified[k]
+        if isinstance(t, Tensor) and t.dtype is not wanted:
+            if t.dtype == wanted:  # another dtype object (an unpickled one) for the same dtype
+                unified[k] = Tensor._wrap(t._data.view(wanted), t._node, t._version)
+            else:
+                unified[k] = PRIMITIVES["astype"](t, wanted)
+    return unified
 
 
 def _tensor(primitive: Primitive, position: int, a: Any) -> Tensor:

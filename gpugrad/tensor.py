@@ -19,6 +19,7 @@ from gpugrad.version import FOREIGN, Version, user_place
 if TYPE_CHECKING:
     from gpugrad.graph import Leaf, Node
 
+TYPES: set[type] = set()  # Tensor and its subclasses, for look-ups that must be quick
 ArrayLike = Any  # a Tensor, a NumPy array, a Python number, or nested lists of numbers
 
 
@@ -72,6 +73,9 @@ class Tensor:
         as_device(device)
         self = cls._wrap(_copied(obj, dtype))
         return self.requires_grad_() if requires_grad else self
+
+    def __init_subclass__(cls) -> None:
+        TYPES.add(cls)
 
     @classmethod
     def _wrap(
@@ -362,6 +366,9 @@ class Tensor:
                 "\n  help: copy t.detach()"
             )
         return _rebuild, (type(self), np.array(self._data), self.requires_grad, self.grad)
+
+
+TYPES.add(Tensor)
 
 
 class Hook:

@@ -11,7 +11,8 @@ from __future__ import annotations
 import os
 import sys
 
-_PACKAGE = os.path.dirname(os.path.abspath(__file__)) + os.sep
+# Files of the package, and the functions that `gpugrad.call` and `gpugrad.plan` write out.
+_OURS = (os.path.dirname(os.path.abspath(__file__)) + os.sep, "<gpugrad ")
 
 
 class Version:
@@ -37,7 +38,7 @@ FOREIGN = Version()
 def user_place() -> tuple[str, int] | None:
     """File and line of the innermost caller outside gpugrad."""
     frame = sys._getframe(1)
-    while frame is not None and frame.f_code.co_filename.startswith(_PACKAGE):
+    while frame is not None and frame.f_code.co_filename.startswith(_OURS):
         frame = frame.f_back  # type: ignore[assignment]
     return None if frame is None else (frame.f_code.co_filename, frame.f_lineno)
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+import functools
+from collections.abc import Collection, Iterable
 from operator import attrgetter
 from typing import Any
 
@@ -10,6 +11,7 @@ import numpy as np
 
 from gpugrad import ops
 from gpugrad.device import CPU
+from gpugrad.dtypes import Dtype
 from gpugrad.errors import AnomalyError, DtypeError, GraphError, ShapeError
 from gpugrad.graph import Leaf, Node, Several, Vertex
 from gpugrad.mode import WATCH, enable_grad, mode, no_grad
@@ -18,24 +20,32 @@ from gpugrad.tensor import Tensor, asarray, describe
 from gpugrad.version import describe_place
 
 
-def users_first(roots: Collection[Vertex]) -> list[Vertex]:
-    """Every vertex under `roots`, each before the vertices that it uses.
+def users_first(roots: Iterable[Vertex]) -> list[Vertex]:
+    """Every vertex under `roots` but the leaves, each before the vertices that it uses.
 
     A vertex is numbered after everything it uses, so descending numbers are such an order; a
     vertex then has all the cotangents of its users before it passes its own on.
     """
-    seen = set(roots)
-    waiting = list(seen)
+    waiting = [root for root in roots if not root.is_leaf]
+    seen = set(waiting)
     while waiting:
         for _, parent in waiting.pop().parents:
-            if parent not in seen:
+            if not parent.is_leaf and parent not in seen:
                 seen.add(parent)
                 waiting.append(parent)
     return sorted(seen, key=attrgetter("number"), reverse=True)
 
 
-def leading_to(targets: Collection[Vertex], order: list[Vertex]) -> set[Vertex]:
-    """The vertices of `order` (users first) on a way to a target."""
+def leaves_under(roots: Iterable[Vertex]) -> set[Leaf]:
+    """The leaves that `roots` were computed from."""
+    found = {root for root in roots if isinstance(root, Leaf)}
+    for vertex in users_first(roots):
+        found.update(parent for _, parent in vertex.parents if isinstance(parent, Leaf))
+    return found
+
+
+def leading_to(targets: Iterable[Vertex], order: list[Vertex]) -> set[Vertex]:
+    """The targets, and the vertices of `order` (users first) on a way to one."""
     needed = set(targets)
     for vertex in reversed(order):
         if any(parent in needed for _, parent in vertex.parents):
@@ -73,23 +83,23 @@ def walk(
             continue
         if vertex.hooks or vertex.keep_grad:
             g = _show(vertex, g, differentiable)
-        if not vertex.parents if targets is None else vertex in targets:
+        if targets is not None and vertex in targets:
             arrived[vertex] = g
         for parent, share in vertex.pull(xp, g, needed, differentiable):
             if watching:
                 _check_nan(vertex, share)
-            held = grads.get(parent)
-            if held is None:
+            if parent not in grads:
                 grads[parent] = share
-            elif parent in ours:
-                held += share
-                grads[parent] = held
+            elif parent in ours and type(share) is not Several:
+                grads[parent] += share
             else:
-                grads[parent] = held + share
+                grads[parent] = grads[parent] + share
                 if not differentiable:
                     ours.add(parent)
-        if not retain_graph and isinstance(vertex, Node):
-            vertex.saved = None
+        if not retain_graph:
+            vertex.free()
+    for leaf, g in grads.items():  # nothing else is left
+        arrived[leaf] = _show(leaf, g, differentiable) if leaf.hooks else g
     return arrived
 
 
@@ -132,7 +142,7 @@ def cotangent_for(out: Tensor, gradient: Any, caller: str) -> Tensor:
                 f"  help: reduce it first (for example .sum() or .mean()), or pass the gradient of "
                 f"the same shape"
             )
-        return Tensor._wrap(np.ones(out.shape, out.dtype))
+        return _one(out.shape, out.dtype)
     given = asarray(gradient)
     if given.shape != out.shape:
         raise ShapeError(
@@ -141,7 +151,15 @@ def cotangent_for(out: Tensor, gradient: Any, caller: str) -> Tensor:
         )
     if given.dtype.kind != "f":
         raise DtypeError(f"{caller}: the gradient given is {given.dtype}; it must be floating")
+    if given._version is not None:  # somebody may write there while the pass, or .grad, has it
+        given = Tensor._wrap(given._data.copy(), given._node)
     return given.astype(out.dtype)  # type: ignore[no-any-return]
+
+
+@functools.cache
+def _one(shape: tuple[int, ...], dtype: Dtype) -> Tensor:
+    """The cotangent 1 of a tensor with one element; nobody writes to it."""
+    return Tensor._wrap(np.ones(shape, dtype))
 
 
 @method("backward")
@@ -184,13 +202,12 @@ def backward(
             differentiable=create_graph,
         )
         for leaf, share in arrived.items():
-            if isinstance(leaf, Leaf):
-                held = leaf.grad
-                if create_graph:
-                    leaf.grad = share if held is None else held + share
-                else:
-                    total = share if held is None else held._data + share
-                    leaf.grad = Tensor._wrap(np.asarray(total))
+            held = leaf.grad
+            if create_graph:
+                leaf.grad = share if held is None else held + share
+            else:
+                total = share if held is None else held._data + share
+                leaf.grad = Tensor._wrap(np.asarray(total))
 
 
 def gradients(

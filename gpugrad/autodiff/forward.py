@@ -24,34 +24,41 @@ def push(
         tangents: arrays, or tensors if `differentiable`; extended in place.
     """
     with enable_grad() if differentiable else no_grad(), np.errstate(all="ignore"):
+        several: dict[Vertex, Several] = {}  # the tangents of operations with several outputs
         for vertex in reversed(users_first(ends)):
-            if vertex not in tangents and any(p in tangents for _, p in vertex.parents):
+            if isinstance(vertex, Output):
+                node = vertex.parents[0][1]
+                tangent = several[node].get(vertex.index) if node in several else None
+            elif vertex in tangents or not any(p in tangents for _, p in vertex.parents):
+                continue
+            else:
                 tangent = _pushed(vertex, tangents, differentiable)
-                if tangent is not None:
-                    tangents[vertex] = tangent
+                if isinstance(tangent, Several):
+                    several[vertex] = tangent
+                    tangent = tangent.get(0)
+            if tangent is not None:
+                tangents[vertex] = tangent
     return tangents
 
 
-def _pushed(vertex: Vertex, tangents: dict[Vertex, Any], differentiable: bool) -> Any:
-    """The tangent of one vertex from those of its parents."""
-    if isinstance(vertex, Output):
-        return tangents[vertex.parents[0][1]].get(vertex.index)
-    assert isinstance(vertex, Node)
-    plan = vertex.plan
-    moving = [(k, parent) for k, parent in vertex.parents if parent in tangents]
+def _pushed(node: Vertex, tangents: dict[Vertex, Any], differentiable: bool) -> Any:
+    """The tangent of a node from those of its parents."""
+    assert isinstance(node, Node)
+    plan = node.plan
+    moving = [(k, parent) for k, parent in node.parents if parent in tangents]
     if plan.primitive.outputs or not all(plan.has_push(k) for k, _ in moving):
-        return _transposed(vertex, tangents, differentiable)
+        return _transposed(node, tangents, differentiable)
     xp: Any = ops if differentiable else CPU.xp
-    values = vertex.values(xp, differentiable)
+    values = node.values(xp, differentiable)
     total = None
     for k, parent in moving:
         share = plan.push(k, xp, tangents[parent], values)
         total = share if total is None else total + share
     if plan.tail is not None:
-        total = xp.chain(total, plan.tail(xp, total, values))
-    if total.shape != vertex.shape:
-        total = xp.broadcast_to(total, vertex.shape)
-    return total if total.dtype == vertex.dtype else xp.astype(total, vertex.dtype)
+        total = xp.chain(total, plan.tail(xp, total, values), either=True)
+    if total.shape != node.shape:
+        total = xp.broadcast_to(total, node.shape)
+    return total if total.dtype == node.dtype else xp.astype(total, node.dtype)
 
 
 def _transposed(node: Node, tangents: dict[Vertex, Any], differentiable: bool) -> Any:

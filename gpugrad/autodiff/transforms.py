@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from gpugrad import ops
-from gpugrad.autodiff.backward import cotangent_for, gradients, users_first
+from gpugrad.autodiff.backward import cotangent_for, gradients, leaves_under
 from gpugrad.autodiff.forward import push
 from gpugrad.autodiff.tree import flatten
 from gpugrad.errors import DtypeError, GraphError, OptionError, ShapeError
@@ -93,8 +93,8 @@ class _Call:
         """Whether a leaf other than this call's own arguments is under these tensors."""
         ends = [t._node for t in tensors if t._node is not None]
         return any(
-            isinstance(v, Leaf) and v not in self.inner and (v.argument or not arguments_only)
-            for v in users_first(ends)
+            leaf not in self.inner and not leaf.spent and (leaf.argument or not arguments_only)
+            for leaf in leaves_under(ends)
         )
 
     def released(self, tensors: Sequence[Tensor]) -> list[Tensor]:
@@ -138,6 +138,12 @@ class _Call:
         if g.requires_grad and self._depends_on_more([g], arguments_only=True):
             return g
         return np.array(g._data)
+
+    def over(self, results: Any) -> Any:
+        """`results`, now that nobody can ask for the gradients of this call's arguments."""
+        for leaf in self.inner:
+            leaf.spent = True
+        return results
 
     def scalar(self) -> Tensor:
         """The one number that f returned."""
@@ -187,7 +193,7 @@ def value_and_grad(
         out = call.scalar()
         found = call.pulled([cotangent_for(out, None, "grad")], retain_graph=False)
         value = (call.out(), call.aux_out()) if has_aux else call.out()
-        return value, found[0] if isinstance(argnums, int) else tuple(found)
+        return call.over((value, found[0] if isinstance(argnums, int) else tuple(found)))
 
     return value_and_gradient
 
@@ -236,7 +242,7 @@ def vjp(f: Callable[..., Any], *primals: Any) -> tuple[Any, Callable[[Any], tupl
                    for out, g in zip(call.outs, given, strict=True)]  # fmt: skip
         return tuple(call.pulled(checked, retain_graph=True))
 
-    return call.out(), vjp_fn
+    return call.over((call.out(), vjp_fn))
 
 
 def jvp(f: Callable[..., Any], primals: Sequence[Any], tangents: Sequence[Any]) -> tuple[Any, Any]:
@@ -272,7 +278,7 @@ def jvp(f: Callable[..., Any], primals: Sequence[Any], tangents: Sequence[Any]) 
             tangent = np.zeros(out.shape, out.dtype)
         wrapped = tangent if isinstance(tangent, Tensor) else Tensor._wrap(np.asarray(tangent))
         results.append(wrapped if call._depends_on_more([wrapped]) else wrapped.detach())
-    return call.out(), call.rebuild_out(results)
+    return call.over((call.out(), call.rebuild_out(results)))
 
 
 def jacobian(f: Callable[..., Any], argnums: int | Sequence[int] = 0) -> Callable[..., Any]:
@@ -298,7 +304,7 @@ def jacobian(f: Callable[..., Any], argnums: int | Sequence[int] = 0) -> Callabl
                 trees.append(rebuild(kinds[start : start + count]))
                 start += count
             per_out.append(trees[0] if isinstance(argnums, int) else tuple(trees))
-        return call.rebuild_out(per_out)
+        return call.over(call.rebuild_out(per_out))
 
     return jacobian_of_f
 

@@ -78,7 +78,7 @@ class MLP(Module):
         dropout = self.dropout
         if activation in FUSED:
             for layer in hidden:
-                x = linear(x, layer.weight, layer.bias, activation)
+                x = linear(x, layer.weight, layer.bias, activation=activation)
                 if dropout is not None:
                     x = dropout(x)
         else:
@@ -93,4 +93,4 @@ class MLP(Module):
         return f"activation={self.activation!r}" if isinstance(self.activation, str) else ""
 
 
-FUSED = frozenset(LINEAR_ACTIVATIONS)
+FUSED = frozenset([None, *LINEAR_ACTIVATIONS])

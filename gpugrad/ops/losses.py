@@ -10,19 +10,18 @@ from gpugrad.primitive import primitive
 __all__ = ["softmax_cross_entropy"]
 
 
-@primitive(floating=True, outputs=["loss", "softmax"], separate=["labels", "weight"])
+@primitive(floating=True, outputs=["loss", "gradient"], separate=["labels", "weight"])
 def softmax_cross_entropy(
     xp: Any,
     logits: Any,
     labels: Any,
     weight: Any = None,
     /,
-    *,
     ignore_index: int = -100,
     label_smoothing: float = 0.0,
     reduction: str = "mean",
 ) -> Any:
-    """The cross-entropy of softmax(logits) and class labels, in nats, and that softmax.
+    """The cross-entropy of softmax(logits) and class labels, in nats, and its gradient.
 
     Args:
         logits: (batch, classes) float.
@@ -32,73 +31,76 @@ def softmax_cross_entropy(
         label_smoothing: from 0 to 1, the share of the target spread evenly over all classes
             (Szegedy et al., "Rethinking the Inception architecture", 2016).
         reduction: "mean" (over the labels' weights), "sum", or "none" for one loss a row.
-    Returns: (the loss () or (batch,), the softmax (batch, classes)).
+    Returns: (the loss () or (batch,), the gradient in the logits (batch, classes)).
     Raises:
         LabelError: a label out of range or not an integer.
         ShapeError: labels are not (batch,), weight is not (classes,).
     Source: Bishop, Pattern Recognition and Machine Learning (2006), section 4.3.4.
 
     >>> import gpugrad as gg
-    >>> loss, softmax = gg.softmax_cross_entropy(gg.tensor([[2.0, -1.0]]), gg.tensor([0]))
+    >>> loss, gradient = gg.softmax_cross_entropy(gg.tensor([[2.0, -1.0]]), gg.tensor([0]))
     >>> round(loss.item(), 4)
     0.0486
     """
-    _check(xp, logits, labels, weight, ignore_index, label_smoothing, reduction)
+    ignored = _check(xp, logits, labels, weight, ignore_index, label_smoothing, reduction)
     rows, classes = logits.shape
     if rows == 0:
-        empty = xp.zeros((0,) if reduction == "none" else (), dtype=logits.dtype)
-        return (empty + xp.nan if reduction == "mean" else empty), xp.zeros_like(logits)
-    shifted = logits - xp.max(logits, axis=1, keepdims=True)
-    softmax = xp.exp(shifted)
-    total = xp.sum(softmax, axis=1, keepdims=True)
-    softmax /= total
-    plain = weight is None and not label_smoothing
-    if plain and not _may_ignore(labels, ignore_index):
-        loss = xp.log(total[:, 0]) - shifted[xp.arange(rows), labels]
+        nothing = xp.zeros((0,) if reduction == "none" else (), dtype=logits.dtype)
+        return (nothing + xp.nan if reduction == "mean" else nothing), xp.zeros_like(logits)
+    # Classes first: reducing over the first axis runs along the batch, three times quicker here.
+    shifted = logits.T.copy()
+    shifted -= xp.max(shifted, axis=0)
+    gradient = xp.exp(shifted)
+    total = xp.sum(gradient, axis=0)
+    gradient /= total
+    if weight is None and not label_smoothing and not ignored:
+        own = xp.astype(labels, "int64") * rows + xp.arange(rows)  # of few bits they overflow
+        loss = xp.log(total) - shifted.ravel()[own]
+        gradient.ravel()[own] -= 1
+        divisor = float(rows)
     else:
-        target = _target(xp, labels, weight, classes, ignore_index, label_smoothing, logits.dtype)
+        target = _target(xp, labels, weight, classes, ignore_index, label_smoothing, logits.dtype).T
         # A target of 0 leaves out even an infinite log-probability.
         terms = xp.where(target == 0, 0, (shifted - xp.log(total)) * target)
-        loss = -xp.sum(terms, axis=1)
+        loss = -xp.sum(terms, axis=0)
+        gradient *= xp.sum(target, axis=0)
+        gradient -= target
+        divisor = _divisor(xp, labels, weight, ignore_index)
     if reduction != "none":
         loss = xp.sum(loss)
     if reduction == "mean":
-        loss = loss / _divisor(xp, labels, weight, ignore_index)
-    return loss, softmax
+        loss = loss / divisor
+        gradient *= 1 / divisor
+    return loss, gradient.T
 
 
 @softmax_cross_entropy.vjp("logits")
 def softmax_cross_entropy_dlogits(
     xp: Any,
     g: Any,
-    softmax: Any,
+    gradient: Any,
     labels: Any,
     weight: Any,
     ignore_index: int,
     label_smoothing: float,
     reduction: str,
 ) -> Any:
-    g_loss, g_softmax = g.get(0), g.get(1)
+    g_loss, g_gradient = g.get(0), g.get(1)
     share = None
     if g_loss is not None:
-        classes = softmax.shape[1]
-        target = _target(xp, labels, weight, classes, ignore_index, label_smoothing, softmax.dtype)
-        if reduction == "mean":
-            g_loss = g_loss / _divisor(xp, labels, weight, ignore_index)
-        elif reduction == "none":
-            g_loss = xp.expand_dims(g_loss, 1)
-        if weight is None and not _may_ignore(labels, ignore_index):
-            share = (softmax - target) * g_loss  # a row of the target sums to 1
-        else:
-            share = (softmax * xp.sum(target, axis=1, keepdims=True) - target) * g_loss
-    if g_softmax is not None:
-        inner = g_softmax - xp.sum(g_softmax * softmax, axis=1, keepdims=True)
-        share = softmax * inner if share is None else share + softmax * inner
+        share = (xp.expand_dims(g_loss, 1) if reduction == "none" else g_loss) * gradient
+    if g_gradient is not None:
+        # gradient = (s * softmax - target) / d with s the target's sum in each row. So
+        # q = d * gradient + target = s * softmax, and its own derivative is that of a softmax.
+        classes = gradient.shape[1]
+        target = _target(xp, labels, weight, classes, ignore_index, label_smoothing, gradient.dtype)
+        d = _divisor(xp, labels, weight, ignore_index) if reduction == "mean" else 1.0
+        q = gradient * d + target
+        s = xp.sum(target, axis=1, keepdims=True)
+        inner = xp.sum(g_gradient * q, axis=1, keepdims=True) / xp.where(s == 0, 1, s)
+        curvature = q * (g_gradient - inner) / d
+        share = curvature if share is None else share + curvature
     return share
-
-
-def _may_ignore(labels: Any, ignore_index: int) -> bool:
-    return bool((labels == ignore_index).any())
 
 
 def _target(
@@ -112,23 +114,16 @@ def _target(
 ) -> Any:
     """What each log-probability is multiplied by, (batch, classes): the weighted, smoothed label."""
     labels = xp.expand_dims(labels, 1)
-    target = labels == xp.arange(classes)
-    if weight is None and not label_smoothing:
-        return target if ignore_index < 0 or ignore_index >= classes else xp.logical_and(
-            target, labels != ignore_index
-        )  # fmt: skip
-    target = xp.astype(target, dtype)
+    target = xp.astype(labels == xp.arange(classes), dtype)
     if weight is not None:
         target = target * xp.astype(weight, dtype)
     if label_smoothing:
-        even = 1.0 if weight is None else xp.astype(weight, dtype)
-        target = target * (1 - label_smoothing) + xp.ones_like(target) * even * (
-            label_smoothing / classes
-        )
+        even = xp.ones_like(target) if weight is None else xp.astype(weight, dtype)
+        target = target * (1 - label_smoothing) + even * (label_smoothing / classes)
     return xp.where(labels == ignore_index, xp.zeros_like(target), target)
 
 
-def _divisor(xp: Any, labels: Any, weight: Any, ignore_index: int) -> Any:
+def _divisor(xp: Any, labels: Any, weight: Any, ignore_index: int) -> float:
     """What "mean" divides by: the number, or the summed weights, of the labels that count."""
     counts = labels != ignore_index
     if weight is None:
@@ -144,7 +139,8 @@ def _check(
     ignore_index: int,
     label_smoothing: float,
     reduction: str,
-) -> None:
+) -> bool:
+    """Refuse what does not fit; return whether some label is ignored."""
     name = "softmax_cross_entropy"
     if reduction not in ("mean", "sum", "none"):
         raise OptionError(f"{name}: reduction={reduction!r} is none of 'mean', 'sum', 'none'")
@@ -164,13 +160,14 @@ def _check(
     if weight is not None and weight.shape != (classes,):
         raise ShapeError(f"{name}: weight is {tuple(weight.shape)}, but there are {classes} classes")
     if not rows:
-        return
-    low, high = xp.min(labels), xp.max(labels)
-    if low < 0 or high >= classes:
-        wrong = ((labels < 0) | (labels >= classes)) & (labels != ignore_index)
-        if wrong.any():
-            row = int(wrong.argmax())
-            raise LabelError(
-                f"{name}: label {int(labels[row])} in row {row} is out of range: there are "
-                f"{classes} classes, so labels run from 0 to {classes - 1}"
-            )
+        return False
+    if 0 <= labels.min() and labels.max() < classes:
+        return bool(0 <= ignore_index < classes and (labels == ignore_index).any())
+    wrong = ((labels < 0) | (labels >= classes)) & (labels != ignore_index)
+    if wrong.any():
+        row = int(wrong.argmax())
+        raise LabelError(
+            f"{name}: label {int(labels[row])} in row {row} is out of range: there are "
+            f"{classes} classes, so labels run from 0 to {classes - 1}"
+        )
+    return True

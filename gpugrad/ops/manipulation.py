@@ -7,6 +7,8 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 from gpugrad.errors import OptionError, ShapeError
 from gpugrad.primitive import method, primitive
 from gpugrad.tensor import Tensor
@@ -160,21 +162,21 @@ def explain_squeeze(x: Any, axis: Any) -> str:
 
 
 @primitive
-def _join(xp: Any, /, *arrays: Any, axis: int) -> Any:
+def _concat(xp: Any, /, *arrays: Any, axis: int) -> Any:
     """The arrays one after the other along `axis`."""
     return xp.concat(arrays, axis=axis)
 
 
-@_join.vjp("arrays")
-def join_darray(xp: Any, g: Any, position: int, arrays_shape: Any, axis: int) -> Any:
+@_concat.vjp("arrays")
+def concat_darray(xp: Any, g: Any, position: int, arrays_shape: Any, axis: int) -> Any:
     along = axis % len(arrays_shape[0])
     ends = list(itertools.accumulate((shape[along] for shape in arrays_shape), initial=0))
     start, stop = ends[position], ends[position + 1]
     return g[(slice(None),) * along + (slice(start, stop),)]
 
 
-@_join.explain
-def explain_join(*arrays: Any, axis: int) -> str:
+@_concat.explain
+def explain_concat(*arrays: Any, axis: int) -> str:
     shapes = ", ".join(str(tuple(x.shape)) for x in arrays)
     return f"the shapes {shapes} must be equal except along axis {axis}"
 
@@ -189,8 +191,8 @@ def concat(arrays: Sequence[Any], axis: int | None = 0) -> Any:
     if not len(arrays):
         raise OptionError("concat: no arrays were given")
     if axis is None:
-        return _join(*[reshape(x, shape=(-1,)) for x in arrays], axis=0)
-    return _join(*arrays, axis=axis)
+        return _concat(*[reshape(x, shape=(-1,)) for x in arrays], axis=0)
+    return _concat(*arrays, axis=axis)
 
 
 def stack(arrays: Sequence[Any], axis: int = 0) -> Any:
@@ -202,7 +204,13 @@ def stack(arrays: Sequence[Any], axis: int = 0) -> Any:
     """
     if not len(arrays):
         raise OptionError("stack: no arrays were given")
-    return _join(*[expand_dims(x, axis=axis) for x in arrays], axis=axis)
+    try:
+        return _concat(*[expand_dims(x, axis=axis) for x in arrays], axis=axis)
+    except ShapeError:
+        shapes = [np.shape(x) for x in arrays]
+        if len(set(shapes)) == 1:
+            raise
+        raise ShapeError(f"stack: the shapes {', '.join(map(str, shapes))} must be equal") from None
 
 
 @primitive(linear=True, methods=["flip"])

@@ -137,7 +137,7 @@ def test_the_error_names_both_places_where_anomalies_are_watched(line_of):
     p.copy_(X)  # copied
     with pytest.raises(VersionError) as e:
         loss.backward()
-    assert f"backward: sin (recorded at {line_of('watched')}) needs its argument 'x'" in str(
+    assert f"backward: sin, recorded at {line_of('watched')}, needs its argument 'x'" in str(
         e.value
     )
     assert f"copy_ at {line_of('copied')} overwrote it since" in str(e.value)

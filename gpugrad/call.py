@@ -1,0 +1,169 @@
+"""The Python function that runs when a primitive is called, written out for its signature.
+
+Recording a small operation costs more than computing it, so what could be a loop over the arguments
+is written out as source, once for each primitive, the way `dataclasses` writes an `__init__`. For
+`multiply(xp, a, b, /)` it reads, in essence:
+
+    def call(self, a, b):
+        array_0, node_0, version_0 = a._data, a._node, a._version     # the same for b
+        if the dtypes are not one: return converted(self, (a, b))     # and call again
+        y = forward(xp, array_0, array_1)
+        if nothing is to be recorded: return Tensor(y)
+        node = plans[which arguments need a gradient].record(...)
+        return Tensor(y, node)
+
+`Plan.record` is written out likewise, for the set of arguments that need a gradient.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from gpugrad.device import CPU
+from gpugrad.errors import OptionError
+from gpugrad.mode import mode
+from gpugrad.promotion import SCALARS, unify
+from gpugrad.tensor import TYPES, Tensor
+from gpugrad.version import Version
+
+if TYPE_CHECKING:
+    from gpugrad.plan import Rule
+    from gpugrad.primitive import Primitive
+
+MISSING: Any = type("Missing", (), {"__repr__": lambda self: "<not given>"})()
+FAILURES = (ValueError, IndexError, TypeError, OverflowError)
+
+
+def compiled_call(primitive: Primitive, count: int) -> Rule:
+    """The function of (self, arrays, options) for a call with `count` arrays."""
+    first = len(primitive.arrays)
+    names = [primitive.arrays[k] if k < first else f"more_{k}" for k in range(count)]
+    source = "\n".join(_lines(primitive, names))
+    scope: dict[str, Any] = {
+        "_TYPES": TYPES, "_SCALARS": SCALARS, "_MISSING": MISSING, "_FAILURES": FAILURES,
+        "_forward": primitive.forward, "_xp": CPU.xp, "_mode_now": mode, "_ndarray": np.ndarray,
+        "_asarray": np.asarray, "_wrap": Tensor._wrap, "_shared_version": shared_version,
+        "_converted": converted, "_defaults": primitive.defaults, "_type": type, "_map": map,
+        "_float": float, "_plans": primitive.plans(count),
+    }  # fmt: skip
+    exec(compile(source, f"<gpugrad call of {primitive.name}>", "exec"), scope)
+    call: Rule = scope["call"]
+    return call
+
+
+def _lines(p: Primitive, names: list[str]) -> list[str]:
+    """The source of the call, line by line. An underscore sets its names apart from the user's."""
+    count = len(names)
+    every = range(count)
+    optional = range(p.required, len(p.arrays))
+    head = [f"{n}=None" if k in optional else f"{n}=_MISSING" for k, n in enumerate(names)]
+    head += [f"{n}=_defaults[{n!r}]" if n in p.defaults else f"{n}=_MISSING" for n in p.options]
+    given = f"({''.join(f'{n}, ' for n in names)})"
+    options = "{" + ", ".join(f"{n!r}: {n}" for n in p.options) + "}"
+    again = f"return _converted(_self, {given}, {options}, _rest, _unknown)"
+    lines = [f"def call({', '.join(['_self', *head, '*_rest', '**_unknown'])}):"]
+    lines += [f"    if _rest or _unknown: {again}", "    _dtype = None"]
+    joined = [k for k in every if not p.separate >> k & 1]
+    for k, name in enumerate(names):
+        lines += _argument(k, name, joined, again)
+    unsuited = "_dtype is None"
+    if p.floating:
+        unsuited += " or _dtype.kind != 'f'"
+    elif len(joined) > 1:
+        floats = " or ".join(f"_type({names[k]}) is _float" for k in joined)
+        unsuited += f" or (_dtype.kind != 'f' and ({floats}))"
+    arrays = ", ".join(f"_array_{k}" for k in every)
+    lines += [
+        f"    if {unsuited}: {again}",
+        "    try:",
+        f"        _y = _forward(_xp, {arrays}{''.join(f', {n}={n}' for n in p.options)})",
+        "    except _FAILURES as _error:",
+        f"        raise _self.explained({given}, {options}, _error) from None",
+        "    _mode = _mode_now()",
+    ]
+    constant = " and ".join([*(f"_node_{k} is None" for k in every)])
+    needs = " | ".join(f"(_node_{k} is not None) << {k}" for k in every)
+    if p.tail_option:
+        needs += f" | ({p.tail_option} is None) << {count}"
+    ys = ", ".join(p.output_variables)
+    passed = [arrays, ys, *(f"_node_{k}, _version_{k}" for k in every), *p.options]
+    recorded = f"_plans[{needs}].record({', '.join(passed)}, _version, _mode)"
+    if p.outputs:
+        return [
+            *lines,
+            f"    {ys} = _map(_asarray, _y)",
+            "    _version = None",
+            f"    if not _mode & 1 or ({constant}): return tuple(_map(_wrap, ({ys})))",
+            f"    return {recorded}.tensors({ys})",
+        ]
+    fixed = " and ".join(f"_version_{k} is None" for k in every)
+    return [
+        *lines,
+        "    if _type(_y) is not _ndarray: _y = _asarray(_y)",
+        f"    _version = None if {fixed} else _shared_version({given}, _y)",
+        f"    if not _mode & 1 or ({constant}) or _y.dtype.kind != 'f':",
+        "        return _wrap(_y, None, _version)",
+        f"    return _wrap(_y, {recorded}, _version)",
+    ]
+
+
+def _argument(k: int, name: str, joined: list[int], again: str) -> list[str]:
+    """The lines that take one argument apart; those in `joined` must have one dtype."""
+    lines = [
+        f"    if _type({name}) in _TYPES:",
+        f"        _array_{k} = {name}._data",
+        f"        _node_{k} = {name}._node",
+        f"        _version_{k} = {name}._version",
+    ]
+    if k in joined[:1]:
+        lines += [f"        _dtype = _array_{k}.dtype"]
+    elif k in joined:
+        lines += [
+            f"        if _dtype is None: _dtype = _array_{k}.dtype",
+            f"        elif _dtype is not _array_{k}.dtype: {again}",
+        ]
+    return [
+        *lines,
+        f"    elif {name} is None{f' or _type({name}) in _SCALARS' if k in joined else ''}:",
+        f"        _array_{k} = {name}",
+        f"        _node_{k} = _version_{k} = None",
+        f"    else: {again}",
+    ]
+
+
+def converted(
+    primitive: Primitive,
+    args: tuple[Any, ...],
+    options: dict[str, Any],
+    rest: tuple[Any, ...],
+    unknown: dict[str, Any],
+) -> Any:
+    """The call again, with its arguments as tensors of one dtype; the errors of a wrong call."""
+    said = f"{primitive.name}{primitive.__signature__}"
+    if rest:
+        raise OptionError(f"{said} was given {len(args) + len(options) + len(rest)} arguments")
+    if unknown:
+        raise OptionError(
+            f"{primitive.name}: there is no option {', '.join(map(repr, unknown))}\n"
+            f"  help: it is {said}"
+        )
+    lacking = [
+        name
+        for name, value in [*zip(primitive.arrays, args, strict=False), *options.items()]
+        if value is MISSING
+    ]
+    if lacking:
+        raise OptionError(f"{said} was not given {', '.join(lacking)}")
+    return primitive(*unify(primitive, args), **options)
+
+
+def shared_version(args: tuple[Any, ...], y: np.ndarray[Any, Any]) -> Version | None:
+    """The version of the argument whose memory y is, or is a view of."""
+    for a in args:
+        if isinstance(a, Tensor) and a._version is not None:
+            own = y is a._data
+            if own or (y.base is not None and np.may_share_memory(a._data, y)):
+                return a._version
+    return None
