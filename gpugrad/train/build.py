@@ -6,6 +6,8 @@ import hashlib
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from gpugrad import data as sources
 from gpugrad.data.labelled import Dataset
 from gpugrad.nn import MLP
@@ -45,7 +47,7 @@ class Parts:
         digest = hashlib.sha256()
         for part in (self.train, self.validation, self.held_out):
             for tensor in (part.features, part.labels):
-                digest.update(tensor.data.tobytes())
+                digest.update(np.ascontiguousarray(tensor.data))
         return digest.hexdigest()
 
 
