@@ -6,6 +6,7 @@ import math
 from typing import Any
 
 from gpugrad.errors import OptionError
+from gpugrad.ops.reductions import explain_axis
 from gpugrad.primitive import primitive
 
 __all__ = [
@@ -176,3 +177,7 @@ def log_softmax(xp: Any, x: Any, /, axis: int = -1) -> Any:
 @log_softmax.vjp("x")
 def log_softmax_dx(xp: Any, g: Any, y: Any, axis: int) -> Any:
     return g - xp.exp(y) * xp.sum(g, axis=axis, keepdims=True)
+
+
+softmax.explain(explain_axis)
+log_softmax.explain(explain_axis)

@@ -7,11 +7,9 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
-
 from gpugrad.errors import OptionError, ShapeError
 from gpugrad.primitive import method, primitive
-from gpugrad.tensor import Tensor
+from gpugrad.tensor import Tensor, asarray
 
 __all__ = [
     "concat", "expand_dims", "flatten", "flip", "matrix_transpose", "moveaxis", "permute_dims",
@@ -207,7 +205,7 @@ def stack(arrays: Sequence[Any], axis: int = 0) -> Any:
     try:
         return _concat(*[expand_dims(x, axis=axis) for x in arrays], axis=axis)
     except ShapeError:
-        shapes = [np.shape(x) for x in arrays]
+        shapes = [asarray(x).shape for x in arrays]
         if len(set(shapes)) == 1:
             raise
         raise ShapeError(f"stack: the shapes {', '.join(map(str, shapes))} must be equal") from None

@@ -111,6 +111,8 @@ def linear(
             f"linear: activation={activation!r} is none of {[None, *LINEAR_ACTIVATIONS]}\n"
             "  help: call another activation on the result"
         )
+    if weight.ndim != 2:
+        raise ValueError  # a vector would be multiplied too, and its gradient would be wrong
     y = xp.matmul(x, weight.T)
     if bias is not None:
         y = xp.add(y, bias, out=y) if y.ndim else y + bias

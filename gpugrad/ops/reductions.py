@@ -276,7 +276,8 @@ def cumulative_sum_dx(xp: Any, g: Any, axis: int | None) -> Any:
     return xp.flip(xp.cumulative_sum(xp.flip(g, axis=along), axis=along), axis=along)
 
 
-def _explain(x: Any, axis: Any = None, **options: Any) -> str | GradError | None:
+def explain_axis(x: Any, axis: Any = None, **options: Any) -> str | GradError | None:
+    """What to say when an operation along an axis failed."""
     for k in (axis,) if isinstance(axis, int) else axis or ():
         if not -x.ndim <= k < x.ndim:
             return ShapeError(f"axis {k} does not exist: x has {x.ndim} axes\n  x: {tuple(x.shape)}")
@@ -285,4 +286,4 @@ def _explain(x: Any, axis: Any = None, **options: Any) -> str | GradError | None
 
 for _operation in (sum, mean, prod, max, min, argmax, argmin, all, any, var, std, logsumexp,
                    cumulative_sum):  # fmt: skip
-    _operation.explain(_explain)
+    _operation.explain(explain_axis)
