@@ -53,6 +53,8 @@ def save(obj: Any, path: str | Path) -> None:
     library = _safetensors()
     arrays: Arrays = {}
     tree = json.dumps(_encode(obj, "", arrays, ()), separators=(",", ":"))
+    if not arrays:  # without any tensor, safetensors 0.4 leaves out the metadata too
+        arrays["nothing"] = np.zeros(0, np.uint8)
     note = {"format": FORMAT, "checksum": _checksum(tree, arrays), "tree": tree}
     write_whole(path, library.numpy.save(arrays, {KEY: json.dumps(note)}))
 
