@@ -124,7 +124,6 @@ def train(
         settings = Settings.of(**given)
         outcome = experiment.start(settings, out, tensorboard=bool(tensorboard))
     if not outcome.result:
-        print(f"go on with it: gpugrad train --resume {outcome.folder}")
         return INTERRUPTED
     print(outcome.line)
     return 0

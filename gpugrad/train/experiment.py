@@ -217,6 +217,7 @@ def _run(
             resume=resumed,
             generator=generator,
             device=settings.device,
+            resume_hint=f"gpugrad train --resume {shlex.quote(str(folder))}",
         )
     except AnomalyError:
         save(model.state_dict(), folder / MODEL)

@@ -73,6 +73,7 @@ def fit(
     checkpoint_seconds: float = 30.0,
     generator: Generator | None = None,
     device: Device | str | None = None,
+    resume_hint: str = "the same call with resume=True",
 ) -> History:
     """Train `model` on `data`; it is left in evaluation mode.
 
@@ -102,6 +103,7 @@ def fit(
         generator: draws the order of the batches and the augmentation, and by its seed the
             validation share; the default one if None.
         device: where the batches shall be; the model must be there already.
+        resume_hint: how to go on, as it is printed after Ctrl-C.
     Raises:
         AnomalyError: the loss is NaN or infinite; says at which step. The model has the last good
             weights (the best ones with `patience`).
@@ -145,6 +147,12 @@ def fit(
     )
     checkpoint = None if run is None else _open_run(Path(run), training, resume)
     _run(training, checkpoint, checkpoint_seconds)
+    if training.stopped == "interrupted":
+        print(f"stopped after step {training.step}, in epoch {training.epoch + 1}: ", end="")
+        if run is None:
+            print("no `run` folder was given, so it cannot be resumed", flush=True)
+        else:
+            print(f"saved in {run}\ngo on with it: {resume_hint}", flush=True)
     return History(training.records, training.stopped, training.best_epoch, training.step)
 
 
@@ -186,12 +194,6 @@ def _run(training: Training, checkpoint: Path | None, seconds: float) -> None:
             callback.on_end(training)
     if training.patience is not None and training.best_epoch:
         training.model.load_state_dict(training.kept)
-    if training.stopped == "interrupted":
-        where = f"stopped after step {training.step}, in epoch {training.epoch + 1}"
-        how = "no `run` folder was given, so it cannot be resumed"
-        if checkpoint is not None:
-            how = f"saved in {checkpoint.parent}; resume=True goes on from there"
-        print(f"{where}: {how}", flush=True)
 
 
 def _finished(training: Training) -> bool:

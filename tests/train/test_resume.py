@@ -183,8 +183,10 @@ def test_ctrl_c_ends_after_the_batch_saves_and_says_how_to_go_on(whole, tmp_path
     _, history = train("adamw cosine", tmp_path, [Interrupt(11)], checkpoint_seconds=1000)
     assert history.stopped == "interrupted"
     assert history.steps == 11
-    said = capsys.readouterr().out
-    assert f"stopped after step 11, in epoch 2: saved in {tmp_path}; resume=True goes on" in said
+    assert capsys.readouterr().out.splitlines() == [
+        f"stopped after step 11, in epoch 2: saved in {tmp_path}",
+        "go on with it: the same call with resume=True",
+    ]
     assert signal.getsignal(signal.SIGINT) is handler
     model, _ = train("adamw cosine", tmp_path, [Callback()], resume=True)
     assert bits(model) == bits(whole["adamw cosine"][0])
