@@ -191,17 +191,20 @@ def atan2(xp: Any, a: Any, b: Any, /) -> Any:
 
 @atan2.partial("a")
 def datan2_da(xp: Any, a: Any, b: Any) -> Any:
-    return xp.divide(b, _squared_distance(xp, a, b))
+    distance = _distance(xp, a, b)
+    return xp.divide(xp.divide(b, distance), distance)
 
 
 @atan2.partial("b")
 def datan2_db(xp: Any, a: Any, b: Any) -> Any:
-    return xp.negative(xp.divide(a, _squared_distance(xp, a, b)))
+    distance = _distance(xp, a, b)
+    return xp.negative(xp.divide(xp.divide(a, distance), distance))
 
 
-def _squared_distance(xp: Any, a: Any, b: Any) -> Any:
-    squared = a * a + b * b
-    return xp.where(squared == 0, 1, squared)
+def _distance(xp: Any, a: Any, b: Any) -> Any:
+    """That of (a, b) from the origin, by hypot because squares overflow; 1 at the origin."""
+    distance = xp.hypot(a, b)
+    return xp.where(distance == 0, 1, distance)
 
 
 @primitive(floating=True)
@@ -245,7 +248,7 @@ def asinh(xp: Any, x: Any, /) -> Any:
 
 @asinh.partial("x")
 def dasinh_dx(xp: Any, x: Any) -> Any:
-    return xp.divide(1.0, xp.sqrt(x * x + 1))
+    return xp.divide(1.0, xp.hypot(x, 1.0))  # x * x + 1 would overflow, in float16 from 256 on
 
 
 @primitive(floating=True)

@@ -71,9 +71,7 @@ def mean(xp: Any, x: Any, /, axis: Axis = None, *, keepdims: bool = False) -> An
     >>> gg.mean(gg.tensor([1, 2]))
     tensor(1.5)
     """
-    count = _count(x.shape, axis)
-    total = _accumulated(xp, x, axis, keepdims)
-    return total / count if count else total * math.nan
+    return _mean(xp, x, axis, keepdims)
 
 
 @mean.vjp("x")
@@ -184,13 +182,21 @@ def var(
     >>> gg.var(gg.tensor([1.0, 3.0])), gg.var(gg.tensor([1.0, 3.0]), correction=1)
     (tensor(1.), tensor(2.))
     """
+    if x.dtype == float16:  # squares and their sum may not fit
+        wide = var.forward(xp, xp.astype(x, float32), axis, correction=correction,
+                           keepdims=keepdims)  # fmt: skip
+        return xp.astype(wide, float16)
     deviation = x - _mean(xp, x, axis)
     total = _accumulated(xp, deviation * deviation, axis, keepdims)
     return _over(total, _count(x.shape, axis) - correction)
 
 
-def _mean(xp: Any, x: Any, axis: Axis) -> Any:
-    return _over(_accumulated(xp, x, axis, True), _count(x.shape, axis))
+def _mean(xp: Any, x: Any, axis: Axis, keepdims: bool = True) -> Any:
+    count = _count(x.shape, axis)
+    if x.dtype == float16:  # the sum may not fit where the mean does
+        total = xp.sum(x, axis=axis, keepdims=keepdims, dtype=float32)
+        return xp.astype(_over(total, count), float16)
+    return _over(xp.sum(x, axis=axis, keepdims=keepdims), count)
 
 
 def _over(total: Any, count: float) -> Any:
@@ -210,6 +216,10 @@ def std(
     xp: Any, x: Any, /, axis: Axis = None, *, correction: float = 0, keepdims: bool = False
 ) -> Any:
     """The standard deviation along `axis`; where it is 0, so is its gradient."""
+    if x.dtype == float16:  # the variance may not fit where its root does
+        wide = std.forward(xp, xp.astype(x, float32), axis, correction=correction,
+                           keepdims=keepdims)  # fmt: skip
+        return xp.astype(wide, float16)
     return xp.sqrt(var.forward(xp, x, axis=axis, correction=correction, keepdims=keepdims))
 
 
@@ -220,8 +230,8 @@ def std_dx(
     deviation = x - _mean(xp, x, axis)
     # d std = d var / (2 std), with 0 / 0 = 0 at a constant row.
     spread = xp.where(y == 0, 1, y)
-    share = _over(xp.where(y == 0, 0, g / spread), _count(x.shape, axis) - correction)
-    return xp.chain(_restored(xp, share, x.shape, axis, keepdims), deviation)
+    share = _restored(xp, xp.where(y == 0, 0, g / spread), x.shape, axis, keepdims)
+    return _over(xp.chain(share, deviation), _count(x.shape, axis) - correction)
 
 
 @primitive(floating=True, methods=["logsumexp"])
