@@ -267,7 +267,8 @@ SAFE = {
     "array_repr", "array_str", "array2string", "typename", "isfortran", "iscomplexobj",
     "isrealobj", "test", "deprecate", "get_include", "show_config", "show_runtime", "getbufsize",
     "setbufsize", "seterr", "seterrcall", "geterr", "geterrcall", "safe_eval", "disp", "save",
-    "savetxt", "savez", "set_printoptions", "get_printoptions", "printoptions", "broadcast_shapes", "issubdtype",
+    "savetxt", "savez", "set_printoptions", "get_printoptions", "broadcast_shapes", "issubdtype",
+    "printoptions",
     "einsum_path", "common_type", "mintypecode", "asmatrix", "require", "bmat", "bartlett",
     "isdtype", "fromregex", "loadtxt", "genfromtxt", "load", "fromfile",
 }  # fmt: skip

@@ -351,14 +351,17 @@ def test_a_wide_sum():
 def products(monkeypatch):
     """The shapes of every product of two matrices."""
     shapes = []
-    original = CPU.xp.matmul
 
-    def counted(a, b, *args, **kwargs):
-        if np.ndim(a) > 1 and np.ndim(b) > 1:
-            shapes.append((a.shape, b.shape))
-        return original(a, b, *args, **kwargs)
+    def counted(original):
+        def product(a, b, *args, **kwargs):
+            if np.ndim(a) > 1 and np.ndim(b) > 1:
+                shapes.append((a.shape, b.shape))
+            return original(a, b, *args, **kwargs)
 
-    monkeypatch.setattr(CPU.xp, "matmul", counted)
+        return product
+
+    for name in ("matmul", "dot"):
+        monkeypatch.setattr(CPU.xp, name, counted(getattr(CPU.xp, name)))
     return shapes
 
 

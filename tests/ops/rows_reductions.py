@@ -9,6 +9,7 @@ from tests.ops.case import Case
 
 KEEP = np.arange(12).reshape(3, 4) % 4 > 0
 LABELS = np.array([2, 0, 3])
+FAR_LABELS = np.array([2, 0, 99])
 WEIGHT = np.array([0.5, 2.0, 1.0, 3.0])
 ONE_HOT = np.eye(4)[LABELS]
 SMOOTH = (0.6 * ONE_HOT + 0.4 / 4) * WEIGHT  # the smoothed label, times the class's weight
@@ -81,7 +82,7 @@ def cross_entropy(x, labels=LABELS, weight=None, ignore=None, smoothing=0.0, red
     return np.sum(losses) / (np.sum(weights) if reduction == "mean" else 1)
 
 
-def entropy_row(label, **options):
+def entropy_row(label, shape=(3, 4), **options):
     ours = {
         {"ignore": "ignore_index", "smoothing": "label_smoothing"}.get(k, k): v
         for k, v in options.items()
@@ -92,6 +93,7 @@ def entropy_row(label, **options):
         "softmax_cross_entropy",
         lambda x: gg.softmax_cross_entropy(x, labels, weight, **ours)[0],
         lambda x: cross_entropy(x, **options),
+        (shape,),
         label=label,
     )
 
@@ -124,6 +126,15 @@ LOSSES = [
     entropy_row("ignored -100", ignore=-100, labels=np.array([1, -100, 0])),
     entropy_row("all but the sum", weight=WEIGHT, smoothing=0.2, ignore=0, reduction="none"),
     entropy_row("everything", weight=WEIGHT, smoothing=0.2, ignore=0),
+    entropy_row("one class", shape=(3, 1), labels=np.zeros(3, int)),
+    entropy_row("one row", shape=(1, 4), labels=np.array([1])),
+    entropy_row("narrow labels", shape=(3, 100), labels=FAR_LABELS.astype("int8")),
+    entropy_row("unsigned labels", shape=(3, 100), labels=FAR_LABELS.astype("uint8")),
+    entropy_row("many classes", shape=(3, 100), labels=FAR_LABELS),
+    entropy_row("many classes, none", shape=(3, 100), labels=FAR_LABELS, reduction="none"),
+    entropy_row("many classes, smoothing", shape=(3, 100), labels=FAR_LABELS, smoothing=0.1),
+    entropy_row("many classes, everything", shape=(3, 100), labels=FAR_LABELS, ignore=0,
+                weight=np.linspace(0.5, 1.5, 100), smoothing=0.1),
     Case("softmax_cross_entropy", lambda x: gg.softmax_cross_entropy(x, LABELS)[1],
          lambda x: (softmax(x) - ONE_HOT) / 3, label="gradient"),
     Case("softmax_cross_entropy",
@@ -165,6 +176,7 @@ ROWS = [
     *reductions("argmin", np.argmin, along=ALONG[:3], empty=False, result="int64"),
     *reductions("all", np.all, result="bool"),
     *reductions("any", np.any, result="bool"),
+    Case("column_sums", gg.ops.column_sums, lambda x: x.sum(0), empty=((0, 3),)),
     Case("cumulative_sum", gg.cumulative_sum, np.cumsum, ((5,),), empty=((0,),)),
     Case("cumulative_sum", lambda x: gg.cumulative_sum(x, axis=1), lambda x: np.cumsum(x, 1),
          ((2, 3, 4),), label="axis 1", empty=((2, 0, 4),)),
