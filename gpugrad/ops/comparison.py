@@ -125,19 +125,19 @@ def signbit(xp: Any, x: Any, /) -> Any:
 @primitive
 def floor(xp: Any, x: Any, /) -> Any:
     """The largest integer at most x; its derivative is 0."""
-    return xp.floor(x)
+    return xp.floor(x) if x.dtype.kind == "f" else x  # NumPy 2.0 makes floats of integers
 
 
 @primitive
 def ceil(xp: Any, x: Any, /) -> Any:
     """The smallest integer at least x; its derivative is 0."""
-    return xp.ceil(x)
+    return xp.ceil(x) if x.dtype.kind == "f" else x
 
 
 @primitive
 def trunc(xp: Any, x: Any, /) -> Any:
     """x without its fraction; its derivative is 0."""
-    return xp.trunc(x)
+    return xp.trunc(x) if x.dtype.kind == "f" else x
 
 
 @primitive(methods=["round"])

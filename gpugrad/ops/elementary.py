@@ -104,12 +104,17 @@ def logaddexp(xp: Any, a: Any, b: Any, /) -> Any:
 
 @logaddexp.partial("a")
 def dlogaddexp_da(xp: Any, y: Any, a: Any) -> Any:
-    return xp.exp(a - xp.where(xp.isinf(y), 0, y))
+    return xp.exp(a - _lifted(xp, y))
 
 
 @logaddexp.partial("b")
 def dlogaddexp_db(xp: Any, y: Any, b: Any) -> Any:
-    return xp.exp(b - xp.where(xp.isinf(y), 0, y))
+    return xp.exp(b - _lifted(xp, y))
+
+
+def _lifted(xp: Any, y: Any) -> Any:
+    """y with 0 for -inf: where both are -inf, exp(-inf - 0) = 0 is the derivative of either."""
+    return xp.where(y == -math.inf, 0, y)
 
 
 @primitive(floating=True, methods=["sin"])

@@ -261,7 +261,7 @@ def _reduced_shape(shape: tuple[int, ...], axis: Axis) -> tuple[int, ...]:
 def logsumexp_dx(xp: Any, g: Any, y: Any, x: Any, axis: Axis, keepdims: bool) -> Any:
     top = _restored(xp, y, x.shape, axis, keepdims)
     # All elements -inf: exp(-inf - 0) = 0 for each of them.
-    softmax = xp.exp(x - xp.where(xp.isinf(top), 0, top))
+    softmax = xp.exp(x - xp.where(top == -math.inf, 0, top))
     return xp.chain(_restored(xp, g, x.shape, axis, keepdims), softmax)
 
 

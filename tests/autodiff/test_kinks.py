@@ -174,6 +174,18 @@ def test_a_slope_outside_the_domain_is_nan(f):
         assert np.isnan(gg.grad(f)(-4.0).item())
 
 
+def test_the_derivatives_of_sums_of_exponentials_at_infinity():
+    with np.errstate(invalid="ignore"):
+        a, b = gg.grad(gg.logaddexp, (0, 1))(INF, 0.0)
+        assert (np.isnan(a.item()), b.item()) == (True, 0.0)
+        a, b = gg.grad(gg.logaddexp, (0, 1))(-INF, -INF)
+        assert (a.item(), b.item()) == (0.0, 0.0)
+        a, b = gg.grad(gg.logaddexp, (0, 1))(-INF, 3.0)
+        assert (a.item(), b.item()) == (0.0, 1.0)
+        g = gg.grad(gg.logsumexp)(np.array([INF, 0.0, -INF]))
+        np.testing.assert_array_equal(g, [NAN, 0.0, 0.0])
+
+
 def test_a_nan_value_gives_a_nan_gradient_where_it_counts():
     g = gg.grad(lambda x: (x * x).sum())(np.array([NAN, 1.0]))
     np.testing.assert_array_equal(g, [NAN, 2.0])

@@ -124,7 +124,7 @@ def test_half_precision_sums_do_not_lose_what_is_small():
 
 def test_large_sums_keep_their_digits():
     x = gg.full(2_000_000, 0.1, "float32")
-    assert x.sum().item() == pytest.approx(200_000.0, rel=1e-6)
+    assert x.sum().item() == pytest.approx(200_000.0, rel=1e-5)  # one by one: 1e-2 off
 
 
 def test_variance_of_numbers_far_from_0():

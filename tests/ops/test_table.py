@@ -130,6 +130,30 @@ def test_values_shape_and_dtype_are_numpys(case, dtype):
     close(y.data.astype(np.float64), expected.astype(np.float64), tolerance(case, dtype))
 
 
+# What integers become: themselves, or the default float where the operation has no integer result.
+KEEP_INTEGERS = {
+    "abs", "add", "ceil", "floor", "floor_divide", "maximum", "minimum", "multiply",
+    "negative", "positive", "pow", "relu", "remainder", "round", "sign", "square", "subtract",
+    "trunc", "sum", "prod", "max", "min", "cumulative_sum", "flip", "roll", "reshape", "matmul",
+}  # fmt: skip
+BECOME_FLOATS = {
+    "acos", "acosh", "asin", "asinh", "atan", "atan2", "atanh", "cos", "cosh", "divide", "elu",
+    "erf", "exp", "exp2", "expm1", "gelu", "hypot", "leaky_relu", "linear", "log", "log10", "log1p",
+    "log2", "log_sigmoid", "log_softmax", "logaddexp", "logsumexp", "mean", "reciprocal", "sigmoid",
+    "silu", "sin", "sinh", "softmax", "softplus", "sqrt", "std", "tan", "tanh", "var",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", sorted(KEEP_INTEGERS | BECOME_FLOATS))
+def test_what_integers_become(name):
+    case = next(c for c in CASES if c.name == name)
+    arrays = [np.ones(shape, "int64") for shape in case.shapes]
+    y = run(case, arrays)
+    assert y.dtype == (gg.int64 if name in KEEP_INTEGERS else gg.float32)
+    expected = np.asarray(run(case, arrays, expect=True), np.float64)
+    close(y.data.astype(np.float64), expected, VALUE_TOLERANCE["float32"])
+
+
 @pytest.mark.parametrize("case", CASES, ids=str)
 def test_inputs_are_left_as_they_were(case):
     arrays = case.arrays(case.dtypes[-1])
