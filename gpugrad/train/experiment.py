@@ -47,6 +47,7 @@ from gpugrad.train.pictures import (
     require_matplotlib,
 )
 from gpugrad.train.settings import DEFAULTS, NEEDS_EPOCHS, Settings
+from gpugrad.train.threads import suited_threads
 from gpugrad.train.trained import load
 
 
@@ -199,26 +200,28 @@ def _run(
     scheduler, every = build_schedule(settings, optimizer, batches)
     shape = parts.train.image_shape
     callbacks: Sequence[Callback] = [TensorBoard(folder / "tensorboard")] if tensorboard else []
+    layers = [parts.train.inputs, *settings.hidden, parts.train.outputs]
     try:
-        history = fit(
-            model,
-            as_tensors(parts.train, settings.dtype),
-            optimizer=optimizer,
-            scheduler=scheduler,
-            scheduler_every=every,
-            validation=as_tensors(parts.validation, settings.dtype),
-            epochs=settings.epochs,
-            batch_size=settings.batch_size,
-            patience=settings.patience or None,
-            augment=ShiftImages(shape) if settings.augment and shape else None,
-            callbacks=callbacks,
-            progress=progress,
-            run=folder,
-            resume=resumed,
-            generator=generator,
-            device=settings.device,
-            resume_hint=f"gpugrad train --resume {shlex.quote(str(folder))}",
-        )
+        with suited_threads(settings.batch_size, layers):
+            history = fit(
+                model,
+                as_tensors(parts.train, settings.dtype),
+                optimizer=optimizer,
+                scheduler=scheduler,
+                scheduler_every=every,
+                validation=as_tensors(parts.validation, settings.dtype),
+                epochs=settings.epochs,
+                batch_size=settings.batch_size,
+                patience=settings.patience or None,
+                augment=ShiftImages(shape) if settings.augment and shape else None,
+                callbacks=callbacks,
+                progress=progress,
+                run=folder,
+                resume=resumed,
+                generator=generator,
+                device=settings.device,
+                resume_hint=f"gpugrad train --resume {shlex.quote(str(folder))}",
+            )
     except AnomalyError:
         save(model.state_dict(), folder / MODEL)
         raise
