@@ -39,6 +39,15 @@ from gpugrad.random import Generator, default_generator, manual_seed
 from gpugrad.saving import load, save
 from gpugrad.tensor import Tensor, asarray, tensor
 
+__all__ = [
+    "Device", "Generator", "Tensor", "asarray", "bool_", "check_grad", "cuda", "default_device",
+    "default_float", "default_generator", "detect_anomaly", "device", "devices", "enable_grad",
+    "errors", "float16", "float32", "float64", "grad", "hessian", "hvp", "int8", "int16", "int32",
+    "int64", "is_grad_enabled", "jacobian", "jvp", "load", "manual_seed", "nn", "no_grad",
+    "numpy_protocol", "ops", "primitive", "save", "set_default_dtype", "tensor", "uint8", "uint16",
+    "uint32", "uint64", "value_and_grad", "vjp",
+]  # fmt: skip
+__all__ += ops.__all__  # every operation, where it is declared
 globals().update({name: getattr(ops, name) for name in ops.__all__})
 
 

@@ -18,7 +18,7 @@ from gpugrad.namespace import Namespace
 from gpugrad.version import Version, describe_place
 
 if TYPE_CHECKING:
-    from gpugrad.primitive import Plan
+    from gpugrad.plan import Plan
     from gpugrad.tensor import Tensor
 
 _next_number = count(1).__next__
@@ -46,14 +46,21 @@ class Vertex:
         self.grad: Tensor | None = None
 
     def pull(
-        self, xp: Any, g: Any, needed: Container[Vertex] | None, differentiable: bool
+        self,
+        xp: Any,
+        grads: dict[Vertex, Any],
+        needed: Container[Vertex] | None,
+        differentiable: bool,
+        retain: bool,
     ) -> Sequence[tuple[Vertex, Any]]:
-        """The cotangent `g` pulled back to each needed parent (to all if None)."""
+        """This vertex's cotangent, taken out of `grads`, pulled back to each needed parent.
+
+        Args:
+            needed: the parents that are asked for (None: all).
+            differentiable: record what is computed as part of the graph.
+            retain: keep what was saved.
+        """
         return ()
-
-
-    def free(self) -> None:
-        """Let go of what only a backward pass needs."""
 
 
 class Leaf(Vertex):
@@ -94,15 +101,15 @@ class Node(Vertex):
         self.saved: tuple[Any, ...] | None = saved
         self.versions = versions  # (position of what is kept, its version, the count then)
         self.number = _next_number()
-        self.hooks = self.grad = self.place = None
+        self.hooks = self.grad = None
+        self.place: tuple[str, int] | None = None  # the user's line, where an error may want it
         self.keep_grad = False
         self.layout: tuple[tuple[tuple[int, ...], Dtype], ...] = ()  # of several outputs
-        self.place: tuple[str, int] | None
 
     @property
     def name(self) -> str:  # type: ignore[override]
         """The operation's name."""
-        return self.plan.primitive.name
+        return str(self.plan.primitive.name)
 
     def values(self, xp: Any, differentiable: bool) -> tuple[Any, ...]:
         """What the rules named: arrays for a rule that computes, tensors for one that is recorded,
@@ -125,13 +132,22 @@ class Node(Vertex):
         return self.plan.wrapped(self, connected=differentiable)
 
     def pull(
-        self, xp: Any, g: Any, needed: Container[Vertex] | None, differentiable: bool
+        self,
+        xp: Any,
+        grads: dict[Vertex, Any],
+        needed: Container[Vertex] | None,
+        differentiable: bool,
+        retain: bool,
     ) -> list[tuple[Vertex, Any]]:
+        g = grads.pop(self)
         plan, values = self.plan, self.values(xp, differentiable)
+        if not retain:
+            self.saved = None
         if self.layout and type(g) is not Several:
             g = Several({0: g})
         if plan.tail is not None:
             g = xp.chain(g, plan.tail(xp, g, values))
+            values = values[: plan.after_tail]
         shares: list[tuple[Vertex, Any]] = []
         for position, parent in self.parents:
             if needed is None or parent in needed:
@@ -142,9 +158,6 @@ class Node(Vertex):
                     share = xp.astype(share, parent.dtype)
                 shares.append((parent, share))
         return shares
-
-    def free(self) -> None:
-        self.saved = None
 
     def tensors(self, *ys: Any) -> tuple[Tensor, ...]:
         """The outputs as tensors; the first is the node's own, the others are an `Output` each."""
@@ -177,9 +190,14 @@ class Output(Vertex):
         return self.parents[0][1].name
 
     def pull(
-        self, xp: Any, g: Any, needed: Container[Vertex] | None, differentiable: bool
+        self,
+        xp: Any,
+        grads: dict[Vertex, Any],
+        needed: Container[Vertex] | None,
+        differentiable: bool,
+        retain: bool,
     ) -> list[tuple[Vertex, Any]]:
-        return [(self.parents[0][1], Several({self.index: g}))]
+        return [(self.parents[0][1], Several({self.index: grads.pop(self)}))]
 
 
 class Several:

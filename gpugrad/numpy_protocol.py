@@ -26,7 +26,17 @@ IDLE: dict[str, tuple[Any, ...]] = {
     "order": ("K", "C"), "dtype": (None,), "subok": (True, False), "initial": (np._NoValue,),
     "keepdims": (np._NoValue,), "copy": (None, True), "optimize": (True, False), "mode": ("raise",),
 }  # fmt: skip
-REDUCED = {"ddof": "correction", "a_min": "min", "a_max": "max", "newshape": "shape", "reps": "repetitions"}
+REDUCED = {
+    "ddof": "correction",
+    "a_min": "min",
+    "a_max": "max",
+    "newshape": "shape",
+    "reps": "repetitions",
+}
+
+
+# Functions that ask about a tensor's shape and not for its elements.
+ABOUT = frozenset([np.shape, np.ndim, np.size])
 
 
 def _spelling(name: str) -> Callable[..., Any] | None:
@@ -47,7 +57,7 @@ def _options(called: str, kwargs: dict[str, Any]) -> dict[str, Any]:
     options = {}
     for name, value in kwargs.items():
         idle = IDLE.get(name, ())
-        if any(value is v or (isinstance(v, (str, bool)) and value == v) for v in idle):
+        if any(value is v or (type(value) is type(v) and value == v) for v in idle):
             continue
         if name in ("out", "where", "casting", "order", "initial", "subok", "optimize", "mode"):
             raise _refuse(f"{called}(..., {name}=...)", f"has no {name}= in gpugrad")
@@ -73,6 +83,8 @@ def array_function(
     self: Tensor, function: Any, types: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> Any:
     """What `np.sum(t)` calls."""
+    if function in ABOUT:
+        return function(np.broadcast_to(False, args[0].shape), *args[1:], **kwargs)
     module = (getattr(function, "__module__", None) or "numpy").replace("numpy", "np", 1)
     called = f"{module}.{function.__name__}"
     ours = _spelling(function.__name__) if module == "np" else None

@@ -38,9 +38,10 @@ class Plans(dict[int, "Plan"]):
 
 
 class Plan:
-    """How `primitive`, called with `count` arrays, is recorded when those in `needs` need gradients.
+    """How `primitive` is recorded when some of its arguments need gradients.
 
     Args:
+        count: how many arrays it was called with.
         needs: a bit for each array argument; one more if the tail is left out.
     """
 
@@ -54,10 +55,7 @@ class Plan:
         outputs = primitive.outputs or ("y",)
         places = {primitive.argument_name(k): k for k in range(count)}
         places |= {name: count + k for k, name in enumerate(outputs)}
-        # Arrays come first, by their place among (arguments, outputs); then all that is no array.
-        self.names.sort(key=lambda name: name not in places)
-        self.kept = tuple(places[name] for name in self.names if name in places)
-        self.others = tuple(name for name in self.names if name not in places)
+        self.places = [places.get(name) for name in self.names]  # None: no array
         self.partials = {
             k: self._compiled(rule, k) for k, rule in rules.items() if rule in primitive.partials
         }
@@ -81,12 +79,15 @@ class Plan:
         """Every name that the rules need a value for."""
         primitive = self.primitive
         named = [name for rule in rules.values() for name in inspect.signature(rule).parameters]
-        if tail is not None:
-            named += inspect.signature(tail).parameters
         if primitive.linear:  # its tangent is itself, with the other arguments as they were
             others = {j for k in rules for j in range(self.count) if j != k}
             named += [primitive.argument_name(j) for j in sorted(others)]
             named += primitive.options
+        self.after_tail = len(
+            {*named} - {"xp", "g", "position"}
+        )  # what only the tail needs follows
+        if tail is not None:
+            named += inspect.signature(tail).parameters
         return [name for name in dict.fromkeys(named) if name not in ("xp", "g", "position")]
 
     def _compiled(self, rule: Rule, position: int) -> Compiled:
@@ -112,7 +113,8 @@ class Plan:
         lines = [f"def record({', '.join([*arrays, *ys, *state, *p.options])}, _version, _mode):"]
         lines += ["    _versions = ()"]
         variables = [*arrays, *ys]
-        for k in sorted({*self.kept, *self._variadic_kept()}):
+        kept = {place for place in self.places if place is not None}
+        for k in sorted({*kept, *self._variadic_kept()}):
             version = f"_version_{k}" if k < count else "_version"
             lines += [
                 f"    if {version} is not None:",
@@ -120,18 +122,23 @@ class Plan:
                 f"        else: _versions += (({k}, {version}, {version}.count),)",
             ]
         parents = "".join(f"({k}, _node_{k}), " for k in self.tracked)
-        saved = "".join(f"{variables[k]}, " for k in self.kept)
-        saved += "".join(f"{self._whole(name)}, " for name in self.others)
+        saved = "".join(
+            f"{self._whole(name) if place is None else variables[place]}, "
+            for name, place in zip(self.names, self.places, strict=True)
+        )
         lines += [
-            f"    _node = _Node(_plan, ({parents}), {ys[0]}.shape, {ys[0]}.dtype, ({saved}), _versions)",
+            f"    _about = {ys[0]}.shape, {ys[0]}.dtype",
+            f"    _node = _Node(_plan, ({parents}), *_about, ({saved}), _versions)",
             "    if _versions or _mode & 2: _node.place = _user_place()",
         ]
         if p.outputs:
             layout = "".join(f"({y}.shape, {y}.dtype), " for y in ys)
             lines += [f"    _node.layout = ({layout})"]
         lines += ["    return _node"]
-        scope = {"_plan": self, "_Node": Node, "_FOREIGN": FOREIGN, "_user_place": user_place,
-                 "_shape": np.shape}  # fmt: skip
+        scope: dict[str, Any] = {
+            "_plan": self, "_Node": Node, "_FOREIGN": FOREIGN, "_user_place": user_place,
+            "_shape": np.shape,
+        }  # fmt: skip
         exec(compile("\n".join(lines), f"<gpugrad record of {p.name}>", "exec"), scope)
         record: Rule = scope["record"]
         return record
@@ -168,12 +175,15 @@ class Plan:
             vertex: Any = vertices.get(place)
             return Tensor._wrap(value, vertex) if type(value) is np.ndarray else value
 
-        values = [wrap(value, place) for place, value in zip(self.kept, saved, strict=False)]
+        values = []
         first = len(self.primitive.arrays)
-        for name, value in zip(self.others, saved[len(values) :], strict=True):
-            if name == self.primitive.variadic:
-                value = tuple(wrap(array, first + k) for k, array in enumerate(value))
-            values.append(value)
+        for name, place, value in zip(self.names, self.places, saved, strict=True):
+            if place is not None:
+                values.append(wrap(value, place))
+            elif name == self.primitive.variadic:
+                values.append(tuple(wrap(array, first + k) for k, array in enumerate(value)))
+            else:
+                values.append(value)
         return tuple(values)
 
     def kept_name(self, place: int) -> str:

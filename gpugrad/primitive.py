@@ -82,13 +82,13 @@ class Primitive:
                 f"primitive {self.name}: an array cannot be called {', '.join(sorted(taken))}; "
                 "in rules that name has a meaning of its own"
             )
-        static = [
-            p for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)
-        ]
+        static = [p for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
         self.options = [p.name for p in static]
         self.defaults = {p.name: p.default for p in static if p.default is not p.empty}
         self.required = sum(p.default is p.empty for p in parameters[1 : len(self.arrays) + 1])
-        self.separate = sum(1 << self.arrays.index(name) for name in separate if name in self.arrays)
+        self.separate = sum(
+            1 << self.arrays.index(name) for name in separate if name in self.arrays
+        )
         if self.variadic in separate:
             self.separate |= -1 << len(self.arrays)
         self.rules: dict[str, Rule] = {}
@@ -121,7 +121,7 @@ class Primitive:
 
         return declare_partial
 
-    def tail(self, rule: Rule | None = None, /, *, option: str | None = None) -> Any:
+    def tail(self, rule: Rule | None = None, /, *, option: str | None = None) -> Callable[..., Any]:
         """Declare the partial of an elementwise last step, there unless `option` is None."""
         if rule is None:
             return functools.partial(self.tail, option=option)
@@ -276,9 +276,8 @@ def _register(op: Primitive, methods: Sequence[str]) -> Primitive:
     return op
 
 
-REFLECTED = {f"__r{name}__": f"__{name}__" for name in
-             ("add", "sub", "mul", "truediv", "floordiv", "mod", "pow", "matmul", "and", "or", "xor",
-              "lshift", "rshift")}  # fmt: skip
+TWO_SIDED = "add sub mul truediv floordiv mod pow matmul and or xor".split()
+REFLECTED = {f"__r{name}__": f"__{name}__" for name in TWO_SIDED}
 BINARY = {*REFLECTED.values(), *(f"__{name}__" for name in ("lt", "le", "gt", "ge", "eq", "ne"))}
 
 

@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from gpugrad.dtypes import as_dtype
-from gpugrad.errors import OptionError, StateError
+from gpugrad.dtypes import Dtype, as_dtype
+from gpugrad.errors import DtypeError, OptionError, StateError
 
 Shape = int | tuple[int, ...]
 BLOCK = 4  # 64-bit words that one value of the counter yields
@@ -64,7 +64,7 @@ class Generator:
         self, shape: Shape, low: float = 0.0, high: float = 1.0, dtype: Any = "float32"
     ) -> np.ndarray[Any, Any]:
         """Numbers from [low, high): integers of 24 (float64: 53) bits, scaled by a power of two."""
-        size, wanted = math.prod(_tuple(shape)), as_dtype(dtype)
+        size, wanted = math.prod(_tuple(shape)), _floating(dtype)
         if wanted.itemsize == 8:
             unit = (self.words(size) >> np.uint64(11)) * 2.0**-53
         else:
@@ -76,7 +76,7 @@ class Generator:
         self, shape: Shape, mean: float = 0.0, std: float = 1.0, dtype: Any = "float32"
     ) -> np.ndarray[Any, Any]:
         """Normal numbers, by Box and Muller (1958) in float64: sqrt(-2 ln u) cos(2 pi v)."""
-        size, wanted = math.prod(_tuple(shape)), as_dtype(dtype)
+        size, wanted = math.prod(_tuple(shape)), _floating(dtype)
         pairs = -(-size // 2)
         unit = self.uniform((2, pairs), dtype="float64")
         radius = np.sqrt(-2.0 * np.log1p(-unit[0]))  # 1 - u lies in (0, 1]
@@ -121,6 +121,13 @@ class Generator:
             )
         self.manual_seed(state["seed"])
         self.position = int(state["position"])
+
+
+def _floating(dtype: Any) -> Dtype:
+    wanted = as_dtype(dtype)
+    if wanted.kind != "f":
+        raise DtypeError(f"uniform and normal numbers are floating, not {wanted}; see integers()")
+    return wanted
 
 
 def _tuple(shape: Shape) -> tuple[int, ...]:

@@ -17,7 +17,7 @@ from gpugrad.errors import DtypeError, GraphError, OptionError, ShapeError
 from gpugrad.version import FOREIGN, Version, user_place
 
 if TYPE_CHECKING:
-    from gpugrad.graph import Leaf, Node
+    from gpugrad.graph import Vertex
 
 TYPES: set[type] = set()  # Tensor and its subclasses, for look-ups that must be quick
 ArrayLike = Any  # a Tensor, a NumPy array, a Python number, or nested lists of numbers
@@ -37,7 +37,7 @@ class Tensor:
 
     __slots__ = ("__weakref__", "_data", "_node", "_version")
     _data: np.ndarray[Any, Any]
-    _node: Node | Leaf | None
+    _node: Vertex | None
     _version: Version | None
 
     if TYPE_CHECKING:  # what `method` attaches: operators for the checker, the rest by name
@@ -81,7 +81,7 @@ class Tensor:
     def _wrap(
         cls,
         array: np.ndarray[Any, Any],
-        node: Node | Leaf | None = None,
+        node: Vertex | None = None,
         version: Version | None = None,
     ) -> Tensor:
         """A tensor around `array` itself; with no version, nobody may write to that memory."""
@@ -96,7 +96,8 @@ class Tensor:
     @property
     def shape(self) -> tuple[int, ...]:
         """The size of each axis."""
-        return self._data.shape
+        shape: tuple[int, ...] = self._data.shape
+        return shape
 
     @property
     def ndim(self) -> int:
@@ -111,7 +112,8 @@ class Tensor:
     @property
     def dtype(self) -> Dtype:
         """The element type, as NumPy's `dtype`."""
-        return self._data.dtype
+        dtype: Dtype = self._data.dtype
+        return dtype
 
     @property
     def device(self) -> Device:
@@ -290,9 +292,7 @@ class Tensor:
         try:
             view = np.broadcast_to(source, self.shape)
         except ValueError:
-            raise ShapeError(
-                f"copy_: {source.shape} cannot be broadcast to {self.shape}"
-            ) from None
+            raise ShapeError(f"copy_: {source.shape} cannot be broadcast to {self.shape}") from None
         if self._version is None or self._version is FOREIGN:
             self._data = np.array(view, self.dtype)
             self._version = None
@@ -317,7 +317,7 @@ class Tensor:
     def __len__(self) -> int:
         if self._data.ndim == 0:
             raise ShapeError("len(): this tensor has no axes")
-        return self._data.shape[0]
+        return self.shape[0]
 
     def __iter__(self) -> Iterator[Tensor]:
         if self._data.ndim == 0:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Collection, Iterable
+from contextlib import nullcontext
 from operator import attrgetter
 from typing import Any
 
@@ -78,14 +79,14 @@ def walk(
     order.reverse()
     while order:
         vertex = order.pop()
-        g = grads.pop(vertex, None)
-        if g is None:
+        if vertex not in grads:
             continue
         if vertex.hooks or vertex.keep_grad:
-            g = _show(vertex, g, differentiable)
+            grads[vertex] = _show(vertex, grads[vertex], differentiable)
         if targets is not None and vertex in targets:
-            arrived[vertex] = g
-        for parent, share in vertex.pull(xp, g, needed, differentiable):
+            arrived[vertex] = grads[vertex]
+        # The pull takes the cotangent out of `grads`, so that it is freed where it is used up.
+        for parent, share in vertex.pull(xp, grads, needed, differentiable, retain_graph):
             if watching:
                 _check_nan(vertex, share)
             if parent not in grads:
@@ -96,8 +97,6 @@ def walk(
                 grads[parent] = grads[parent] + share
                 if not differentiable:
                     ours.add(parent)
-        if not retain_graph:
-            vertex.free()
     for leaf, g in grads.items():  # nothing else is left
         arrived[leaf] = _show(leaf, g, differentiable) if leaf.hooks else g
     return arrived
@@ -107,7 +106,8 @@ def _show(vertex: Vertex, g: Any, differentiable: bool) -> Any:
     """Pass `g` through the vertex's hooks, and leave it in `.grad` where that was asked for."""
     shown = g if isinstance(g, Tensor) else Tensor._wrap(np.asarray(g))
     for hook in list((vertex.hooks or {}).values()):
-        replaced = hook(shown)
+        with enable_grad() if differentiable else no_grad():
+            replaced = hook(shown)
         if replaced is not None:
             shown = asarray(replaced)
             if shown.shape != vertex.shape or shown.dtype != vertex.dtype:
@@ -193,8 +193,7 @@ def backward(
         )
     g = cotangent_for(self, gradient, "backward")
     retain = create_graph if retain_graph is None else retain_graph
-    recorded = enable_grad() if create_graph else no_grad()
-    with recorded, np.errstate(all="ignore"):
+    with enable_grad() if create_graph else nullcontext(), np.errstate(all="ignore"):
         arrived = walk(
             {root: g if create_graph else g._data},
             users_first([root]),
@@ -226,7 +225,7 @@ def gradients(
             held = grads.get(out._node)
             grads[out._node] = share if held is None else held + share
     order = users_first(list(grads))
-    with enable_grad() if differentiable else no_grad(), np.errstate(all="ignore"):
+    with enable_grad() if differentiable else nullcontext(), np.errstate(all="ignore"):
         arrived = walk(
             grads, order, set(targets), retain_graph=retain_graph, differentiable=differentiable
         )
@@ -237,5 +236,3 @@ def _finished(target: Vertex, g: Any) -> Tensor:
     if g is None:
         return Tensor._wrap(np.zeros(target.shape, target.dtype))
     return g if isinstance(g, Tensor) else Tensor._wrap(np.asarray(g))
-
-

@@ -47,7 +47,7 @@ def check_grad(
     if order < 1:
         raise OptionError(f"check_grad: order={order} must be at least 1")
     leaves, rebuild = flatten(inputs)
-    tensors = [asarray(leaf).detach() if not isinstance(leaf, str) else leaf for leaf in leaves]
+    tensors: list[Any] = [x if isinstance(x, str) else asarray(x).detach() for x in leaves]
     checked = [k for k, t in enumerate(tensors) if isinstance(t, Tensor) and t.dtype.kind == "f"]
     if not checked:
         raise DtypeError("check_grad: no input is floating, so there is no gradient to check")
@@ -67,7 +67,9 @@ def check_grad(
 
     primals = [tensors[k] for k in checked]
     draw = Generator(0)
-    weights = [Tensor._wrap(draw.uniform(y.shape, 0.5, 1.5, dtype=dtype)) for y in outputs(*primals)]
+    weights = [
+        Tensor._wrap(draw.uniform(y.shape, 0.5, 1.5, dtype=dtype)) for y in outputs(*primals)
+    ]
 
     def total(*floats: Tensor) -> Tensor:
         terms = [(w * y).sum() for w, y in zip(weights, outputs(*floats), strict=True)]

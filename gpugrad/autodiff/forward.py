@@ -50,7 +50,7 @@ def _pushed(node: Vertex, tangents: dict[Vertex, Any], differentiable: bool) -> 
         return _transposed(node, tangents, differentiable)
     xp: Any = ops if differentiable else CPU.xp
     values = node.values(xp, differentiable)
-    total = None
+    total: Any = None
     for k, parent in moving:
         share = plan.push(k, xp, tangents[parent], values)
         total = share if total is None else total + share
@@ -77,7 +77,7 @@ def _transposed(node: Node, tangents: dict[Vertex, Any], differentiable: bool) -
     roots: dict[Vertex, Any] = {}
     with enable_grad():
         g = Several(dict(dummies)) if node.plan.primitive.outputs else dummies[0]
-        for parent, share in node.pull(ops, g, moving, differentiable):
+        for parent, share in node.pull(ops, {node: g}, moving, differentiable, retain=True):
             if isinstance(share, Tensor) and share._node is not None:
                 tangent = tangents[parent]
                 held = roots.get(share._node)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -21,6 +21,8 @@ from gpugrad.errors import DtypeError, GraphError, OptionError, ShapeError
 from gpugrad.graph import Leaf, Vertex
 from gpugrad.mode import enable_grad, is_grad_enabled
 from gpugrad.tensor import Tensor, asarray, describe
+
+T = TypeVar("T")
 
 
 class _Call:
@@ -132,14 +134,14 @@ class _Call:
         return trees
 
     def _as_given(self, g: Tensor, primal: Any) -> Any:
-        """`g` as the kind its argument was; a tensor where an enclosing transform needs its graph."""
+        """`g` as the kind its argument was; a tensor if an enclosing transform needs its graph."""
         if not isinstance(primal, np.ndarray):
             return g
         if g.requires_grad and self._depends_on_more([g], arguments_only=True):
             return g
         return np.array(g._data)
 
-    def over(self, results: Any) -> Any:
+    def over(self, results: T) -> T:
         """`results`, now that nobody can ask for the gradients of this call's arguments."""
         for leaf in self.inner:
             leaf.spent = True

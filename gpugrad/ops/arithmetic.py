@@ -284,7 +284,6 @@ def clip(xp: Any, x: Any, min: Any = None, max: Any = None, /) -> Any:
     return above if max is None else xp.minimum(above, max)
 
 
-
 @clip.partial("x")
 def dclip_dx(xp: Any, x: Any, min: Any, max: Any) -> Any:
     inside = xp.ones_like(x, dtype=bool)

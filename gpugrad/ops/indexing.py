@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from gpugrad.errors import GraphError, IndexRangeError
+from gpugrad.errors import GradError, GraphError, IndexRangeError
 from gpugrad.graph import Node
 from gpugrad.mode import is_grad_enabled
 from gpugrad.primitive import method, primitive
@@ -83,9 +83,11 @@ def index_dx(xp: Any, g: Any, x_shape: Any, indices: Any, template: Any) -> Any:
 
 @index.explain
 def explain_index(x: Any, *indices: Any, template: Any) -> str | IndexRangeError | None:
-    if sum(part not in (None, Ellipsis) for part in template if not isinstance(part, str)) + sum(
-        i.ndim if i.dtype.kind == "b" else 1 for i in indices
-    ) > x.ndim:
+    if (
+        sum(part not in (None, Ellipsis) for part in template if not isinstance(part, str))
+        + sum(i.ndim if i.dtype.kind == "b" else 1 for i in indices)
+        > x.ndim
+    ):
         return IndexRangeError(f"index: more indices than axes\n  x: {x.dtype} {tuple(x.shape)}")
     for k in indices:
         if k.dtype.kind == "b":
@@ -160,7 +162,7 @@ def index_add_dv(xp: Any, g: Any, indices: Any, template: Any) -> Any:
 
 @index_set.explain
 @index_add.explain
-def explain_write(x: Any, v: Any, *indices: Any, template: Any) -> str | IndexRangeError | None:
+def explain_write(x: Any, v: Any, *indices: Any, template: Any) -> str | GradError | None:
     return explain_index(x, *indices, template=template)
 
 

@@ -189,7 +189,15 @@ def concat(arrays: Sequence[Any], axis: int | None = 0) -> Any:
     if not len(arrays):
         raise OptionError("concat: no arrays were given")
     if axis is None:
-        return _concat(*[reshape(x, shape=(-1,)) for x in arrays], axis=0)
+        return _joined([reshape(x, shape=(-1,)) for x in arrays], 0)
+    return _joined(arrays, axis)
+
+
+def _joined(arrays: Sequence[Any], axis: int) -> Any:
+    """The arrays joined in groups of at most 32, as calls are compiled for their arity."""
+    while len(arrays) > 32:
+        groups = range(0, len(arrays), 32)
+        arrays = [_concat(*arrays[start : start + 32], axis=axis) for start in groups]
     return _concat(*arrays, axis=axis)
 
 
@@ -203,7 +211,7 @@ def stack(arrays: Sequence[Any], axis: int = 0) -> Any:
     if not len(arrays):
         raise OptionError("stack: no arrays were given")
     try:
-        return _concat(*[expand_dims(x, axis=axis) for x in arrays], axis=axis)
+        return _joined([expand_dims(x, axis=axis) for x in arrays], axis)
     except ShapeError:
         shapes = [asarray(x).shape for x in arrays]
         if len(set(shapes)) == 1:

@@ -15,7 +15,7 @@ __all__ = ["masked_scale", "standardize"]
 def standardize(xp: Any, x: Any, /, axis: Any, eps: float) -> Any:
     """(x - mean) / sqrt(var + eps) along `axis`, with the mean and the (biased) variance.
 
-    The mean and variance keep the reduced axes, of size 1. What batch and layer normalisation share.
+    The mean and variance keep the reduced axes, of size 1. Batch and layer normalisation share it.
 
     Source: Ioffe and Szegedy, "Batch normalization" (2015), algorithm 1.
     """

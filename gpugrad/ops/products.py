@@ -16,7 +16,7 @@ __all__ = ["LINEAR_ACTIVATIONS", "dot", "einsum", "linear", "matmul", "outer"]
 
 @primitive(linear=True, methods=["__matmul__", "__rmatmul__", "matmul"])
 def matmul(xp: Any, a: Any, b: Any, /) -> Any:
-    """The matrix product: a (..., m, k) @ b (..., k, n), batches broadcast; vectors lose their axis.
+    """The matrix product: a (..., m, k) @ b (..., k, n); batches broadcast.
 
     >>> import gpugrad as gg
     >>> gg.tensor([[1.0, 2.0]]) @ gg.tensor([3.0, 4.0])
@@ -89,9 +89,7 @@ LINEAR_ACTIVATIONS: dict[str, tuple[Callable[[Any, Any], Any], Callable[[Any, An
 
 
 @primitive(floating=True)
-def linear(
-    xp: Any, x: Any, weight: Any, bias: Any = None, /, activation: str | None = None
-) -> Any:
+def linear(xp: Any, x: Any, weight: Any, bias: Any = None, /, activation: str | None = None) -> Any:
     """activation(x @ weight.T + bias) in one operation: the layer of an MLP.
 
     Args:
@@ -113,7 +111,7 @@ def linear(
         )
     if weight.ndim != 2:
         raise ValueError  # a vector would be multiplied too, and its gradient would be wrong
-    y = xp.matmul(x, weight.T)
+    y = xp.dot(x, weight.T)  # what matmul does with a matrix on the right, 0.3 us quicker
     if bias is not None:
         y = xp.add(y, bias, out=y) if y.ndim else y + bias
     return y if activation is None else LINEAR_ACTIVATIONS[activation][0](xp, y)
@@ -126,20 +124,19 @@ def dlinear_dz(xp: Any, y: Any, activation: str) -> Any:
 
 @linear.vjp("x")
 def linear_dx(xp: Any, g: Any, weight: Any) -> Any:
-    return xp.matmul(g, weight)
+    return xp.dot(g, weight)
 
 
 @linear.vjp("weight")
 def linear_dweight(xp: Any, g: Any, x: Any) -> Any:
     if x.ndim != 2:
         g, x = xp.reshape(g, (-1, g.shape[-1])), xp.reshape(x, (-1, x.shape[-1]))
-    return xp.matmul(g.T, x)
+    return xp.dot(g.T, x)
 
 
 @linear.vjp("bias")
 def linear_dbias(xp: Any, g: Any) -> Any:
-    # A row of ones times g: BLAS sums the rows two to four times quicker than a reduction does.
-    return xp.matmul(xp.ones(g.shape[0], dtype=g.dtype), g) if g.ndim == 2 else g
+    return xp.column_sums(g) if g.ndim == 2 else g
 
 
 @linear.explain
@@ -226,13 +223,18 @@ def _parsed(subscripts: str, operands: list[Any]) -> tuple[list[str], str]:
     spare = [letter for letter in LETTERS if letter not in text]
     widths = [x.ndim - len(t.replace("...", "")) for t, x in zip(terms, operands, strict=True)]
     widest = max((w for t, w in zip(terms, widths, strict=True) if "..." in t), default=0)
-    if widest < 0 or any(w < 0 or (w and "..." not in t) for t, w in zip(terms, widths, strict=True)):
+    if widest < 0 or any(
+        w < 0 or (w and "..." not in t) for t, w in zip(terms, widths, strict=True)
+    ):
         raise wrong("an operand has not as many axes as its term has letters")
     if not arrow:
         once = sorted(c for c in set(inputs) - set(".,") if inputs.count(c) == 1)
         output = ("..." if "..." in inputs else "") + "".join(once)
     dots = "".join(spare[:widest])
-    terms = [t.replace("...", dots[widest - w :] if w else "") for t, w in zip(terms, widths, strict=True)]
+    terms = [
+        t.replace("...", dots[widest - w :] if w else "")
+        for t, w in zip(terms, widths, strict=True)
+    ]
     output = output.replace("...", dots)
     sizes: dict[str, int] = {}
     for term, x in zip(terms, operands, strict=True):

@@ -44,9 +44,7 @@ def _accumulated(xp: Any, x: Any, axis: Axis, keepdims: bool) -> Any:
 
 
 @primitive(linear=True, methods=["sum"])
-def sum(
-    xp: Any, x: Any, /, axis: Axis = None, *, dtype: Any = None, keepdims: bool = False
-) -> Any:
+def sum(xp: Any, x: Any, /, axis: Axis = None, *, dtype: Any = None, keepdims: bool = False) -> Any:
     """The sum along `axis` (all axes if None). float16 is accumulated in float32.
 
     >>> import gpugrad as gg
@@ -224,9 +222,7 @@ def std(
 
 
 @std.vjp("x")
-def std_dx(
-    xp: Any, g: Any, y: Any, x: Any, axis: Axis, correction: float, keepdims: bool
-) -> Any:
+def std_dx(xp: Any, g: Any, y: Any, x: Any, axis: Axis, correction: float, keepdims: bool) -> Any:
     deviation = x - _mean(xp, x, axis)
     # d std = d var / (2 std), with 0 / 0 = 0 at a constant row.
     spread = xp.where(y == 0, 1, y)
@@ -290,7 +286,9 @@ def explain_axis(x: Any, axis: Any = None, **options: Any) -> str | GradError | 
     """What to say when an operation along an axis failed."""
     for k in (axis,) if isinstance(axis, int) else axis or ():
         if not -x.ndim <= k < x.ndim:
-            return ShapeError(f"axis {k} does not exist: x has {x.ndim} axes\n  x: {tuple(x.shape)}")
+            return ShapeError(
+                f"axis {k} does not exist: x has {x.ndim} axes\n  x: {tuple(x.shape)}"
+            )
     return "an empty x has no such element" if x.size == 0 else None
 
 
