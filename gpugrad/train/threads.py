@@ -1,9 +1,9 @@
 """How many threads the matrix products of a training are worth.
 
 OpenBLAS splits even small products over all cores and lets its threads wait for each other in a
-loop. On 2 cores that are otherwise idle, `gpugrad train` takes 4 s for the digits with one thread or
-two; beside another busy process it took 47 s with two, 5 s with one (NumPy 2.4, November 2026). A
-single thread also gives the same bits on machines with different numbers of cores.
+loop. On 2 cores that nothing else uses, `gpugrad train` takes 4 s for the digits with one thread
+or two; beside another busy process it took 47 s with two, 5 s with one (NumPy 2.4, November 2026).
+A single thread also gives the same bits on machines with different numbers of cores.
 """
 
 from __future__ import annotations
