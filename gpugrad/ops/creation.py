@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import operator
 from typing import Any
 
 import numpy as np
 
 from gpugrad.dtypes import as_dtype, default_float
 from gpugrad.errors import OptionError, ShapeError
+from gpugrad.ops.arithmetic import positive, where
+from gpugrad.ops.axes import is_one
+from gpugrad.ops.core import astype, broadcast_to
 from gpugrad.random import Generator, default_generator
 from gpugrad.tensor import Tensor, asarray
 
@@ -43,7 +47,11 @@ def ones(shape: Shape, dtype: Any = None) -> Tensor:
 
 def full(shape: Shape, value: Any, dtype: Any = None) -> Tensor:
     """`value` everywhere, of the dtype it would have as a tensor (or `dtype`)."""
-    return _made(shape, value, asarray(value).dtype if dtype is None else as_dtype(dtype))
+    value = asarray(value)
+    wanted = value.dtype if dtype is None else as_dtype(dtype)
+    if value.requires_grad or value.ndim:
+        return positive(broadcast_to(astype(value, wanted), shape))  # type: ignore[no-any-return]
+    return _made(shape, value.item(), wanted)
 
 
 def zeros_like(x: Any, dtype: Any = None) -> Tensor:
@@ -61,7 +69,7 @@ def ones_like(x: Any, dtype: Any = None) -> Tensor:
 def full_like(x: Any, value: Any, dtype: Any = None) -> Tensor:
     """`value` everywhere, with the shape and dtype (or `dtype`) of x."""
     x = asarray(x)
-    return _made(x.shape, value, x.dtype if dtype is None else as_dtype(dtype))
+    return full(x.shape, value, x.dtype if dtype is None else dtype)
 
 
 def arange(start: float, stop: float | None = None, step: float = 1, dtype: Any = None) -> Tensor:
@@ -74,7 +82,7 @@ def arange(start: float, stop: float | None = None, step: float = 1, dtype: Any 
     if step == 0:
         raise OptionError("arange: step is 0")
     first, end = (0, start) if stop is None else (start, stop)
-    whole = all(isinstance(v, (int, np.integer)) for v in (first, end, step))
+    whole = all(is_one(v) for v in (first, end, step))
     wanted = (
         as_dtype(dtype) if dtype is not None else np.dtype("int64") if whole else default_float()
     )
@@ -91,31 +99,29 @@ def linspace(start: float, stop: float, num: int, dtype: Any = None) -> Tensor:
 
 def eye(rows: int, columns: int | None = None, dtype: Any = None) -> Tensor:
     """Ones on the diagonal, zeros elsewhere."""
-    return Tensor._wrap(
-        np.eye(rows, columns, dtype=default_float() if dtype is None else as_dtype(dtype))
-    )
+    wanted = default_float() if dtype is None else as_dtype(dtype)
+    size = rows, rows if columns is None else columns
+    if min(size) < 0:
+        raise ShapeError(f"eye: {size} is not a shape: use integers >= 0")
+    return Tensor._wrap(np.eye(*size, dtype=wanted))
 
 
 def _mask(x: Any, k: int) -> Any:
     if x.ndim < 2:
         raise ShapeError(f"tril/triu: x is {tuple(x.shape)}; a matrix has two axes")
-    return np.tri(x.shape[-2], x.shape[-1], k, dtype=bool)
+    return np.tri(x.shape[-2], x.shape[-1], operator.index(k), dtype=bool)
 
 
 def tril(x: Any, k: int = 0) -> Any:
     """x with zeros above its k-th diagonal."""
-    from gpugrad.ops.arithmetic import where
-
     x = asarray(x)
     return where(_mask(x, k), x, zeros_like(x))
 
 
 def triu(x: Any, k: int = 0) -> Any:
     """x with zeros below its k-th diagonal."""
-    from gpugrad.ops.arithmetic import where
-
     x = asarray(x)
-    return where(_mask(x, k - 1), zeros_like(x), x)
+    return where(_mask(x, operator.index(k) - 1), zeros_like(x), x)
 
 
 def rand(*shape: int, generator: Generator | None = None, dtype: Any = None) -> Tensor:

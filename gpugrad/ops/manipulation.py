@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from gpugrad.errors import OptionError, ShapeError
+from gpugrad.ops.axes import as_tuple, is_one
 from gpugrad.primitive import method, primitive
 from gpugrad.tensor import Tensor, asarray
 
@@ -35,7 +36,7 @@ def reshape_dx(xp: Any, g: Any, x_shape: Any) -> Any:
 
 @reshape.explain
 def explain_reshape(x: Any, shape: Any) -> str:
-    known = math.prod(n for n in ((shape,) if isinstance(shape, int) else shape) if n != -1)
+    known = math.prod(n for n in as_tuple(shape) if n != -1)
     return (
         f"{x.size} elements do not fill the shape {shape}\n"
         f"  help: the sizes must multiply to {x.size}, here {known} with any -1 left out"
@@ -91,7 +92,7 @@ def explain_permute_dims(x: Any, axes: Any) -> str:
 @method("transpose")
 def transpose(x: Any, *axes: Any) -> Any:
     """x with its axes reversed, or in the order `axes`, as in NumPy."""
-    given = axes[0] if len(axes) == 1 and not isinstance(axes[0], int) else axes
+    given = axes[0] if len(axes) == 1 and not is_one(axes[0]) else axes
     return permute_dims(x, axes=tuple(given) if given else tuple(range(x.ndim))[::-1])
 
 
@@ -111,8 +112,8 @@ def swapaxes(x: Any, axis1: int, axis2: int) -> Any:
 
 def moveaxis(x: Any, source: int | Sequence[int], destination: int | Sequence[int]) -> Any:
     """x with the axes `source` moved to the places `destination`."""
-    sources = [source] if isinstance(source, int) else list(source)
-    places = [destination] if isinstance(destination, int) else list(destination)
+    sources = list(as_tuple(source))
+    places = list(as_tuple(destination))
     if len(sources) != len(places):
         raise OptionError(f"moveaxis: {len(sources)} axes for {len(places)} places")
     for k in (*sources, *places):
@@ -238,19 +239,18 @@ def roll(xp: Any, x: Any, /, shift: Any, axis: Any = None) -> Any:
 
 @roll.vjp("x")
 def roll_dx(xp: Any, g: Any, shift: Any, axis: Any) -> Any:
-    back = -shift if isinstance(shift, int) else tuple(-s for s in shift)
-    return xp.roll(g, back, axis=axis)
+    return xp.roll(g, tuple(-s for s in as_tuple(shift)), axis=axis)
 
 
 @primitive(linear=True, methods=["tile"])
 def tile(xp: Any, x: Any, /, repetitions: Any) -> Any:
     """x laid out `repetitions` times along each axis."""
-    return xp.tile(x, repetitions)
+    return xp.tile(x, as_tuple(repetitions))
 
 
 @tile.vjp("x")
 def tile_dx(xp: Any, g: Any, x_shape: Any, repetitions: Any) -> Any:
-    times = (repetitions,) if isinstance(repetitions, int) else tuple(repetitions)
+    times = as_tuple(repetitions)
     ndim = max(len(times), len(x_shape))
     times = (1,) * (ndim - len(times)) + times
     shape = (1,) * (ndim - len(x_shape)) + tuple(x_shape)
@@ -262,7 +262,7 @@ def tile_dx(xp: Any, g: Any, x_shape: Any, repetitions: Any) -> Any:
 @primitive(linear=True, methods=["repeat"])
 def repeat(xp: Any, x: Any, /, repeats: int, axis: int | None = None) -> Any:
     """x with each element `repeats` times in a row along `axis` (of the flat array if None)."""
-    if not isinstance(repeats, int) or repeats < 0:
+    if not is_one(repeats) or repeats < 0:
         raise OptionError(f"repeat: repeats={repeats!r} must be an integer >= 0")
     return xp.repeat(x, repeats, axis=axis)
 

@@ -6,6 +6,7 @@ import math
 from typing import Any
 
 from gpugrad.errors import GradError, ShapeError
+from gpugrad.ops.axes import as_tuple
 from gpugrad.primitive import primitive
 
 __all__ = ["masked_scale", "standardize"]
@@ -29,8 +30,7 @@ def standardize(xp: Any, x: Any, /, axis: Any, eps: float) -> Any:
 def standardize_dx(
     xp: Any, g: Any, normal: Any, var: Any, x_shape: Any, axis: Any, eps: float
 ) -> Any:
-    axes = (axis,) if isinstance(axis, int) else axis
-    count = math.prod(x_shape[k] for k in axes)
+    count = math.prod(x_shape[k] for k in as_tuple(axis))
     deviation = xp.sqrt(var + eps)
     share = xp.zeros_like(normal)
     g_normal, g_mean, g_var = g.get(0), g.get(1), g.get(2)

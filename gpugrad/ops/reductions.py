@@ -7,6 +7,7 @@ from typing import Any
 
 from gpugrad.dtypes import as_dtype, float16, float32
 from gpugrad.errors import GradError, OptionError, ShapeError
+from gpugrad.ops.axes import Axis, as_tuple, axes_of
 from gpugrad.primitive import primitive
 
 __all__ = [
@@ -14,25 +15,17 @@ __all__ = [
     "std", "sum", "var",
 ]  # fmt: skip
 
-Axis = int | tuple[int, ...] | None
-
-
-def _axes(axis: Axis, ndim: int) -> tuple[int, ...]:
-    """`axis` as a tuple of axes from 0 to ndim - 1."""
-    axes = range(ndim) if axis is None else (axis,) if isinstance(axis, int) else axis
-    return tuple(k % ndim if ndim else 0 for k in axes) if ndim else ()
-
 
 def _count(shape: tuple[int, ...], axis: Axis) -> int:
     """How many elements of an array of this shape are reduced to one."""
-    return math.prod(shape[k] for k in _axes(axis, len(shape)))
+    return math.prod(shape[k] for k in axes_of(axis, len(shape)))
 
 
 def _restored(xp: Any, y: Any, shape: tuple[int, ...], axis: Axis, keepdims: bool) -> Any:
     """y with the reduced axes back, of size 1."""
     if keepdims or not shape:
         return y
-    axes = _axes(axis, len(shape))
+    axes = axes_of(axis, len(shape))
     return xp.reshape(y, tuple(1 if k in axes else n for k, n in enumerate(shape)))
 
 
@@ -86,7 +79,7 @@ def prod(xp: Any, x: Any, /, axis: Axis = None, *, keepdims: bool = False) -> An
 
 @prod.vjp("x")
 def prod_dx(xp: Any, g: Any, x: Any, axis: Axis, keepdims: bool) -> Any:
-    axes = _axes(axis, x.ndim)
+    axes = axes_of(axis, x.ndim)
     rest = tuple(k for k in range(x.ndim) if k not in axes)
     order = (*rest, *axes)
     shape = tuple(x.shape[k] for k in order)
@@ -249,7 +242,7 @@ def logsumexp(xp: Any, x: Any, /, axis: Axis = None, *, keepdims: bool = False) 
 
 
 def _reduced_shape(shape: tuple[int, ...], axis: Axis) -> tuple[int, ...]:
-    axes = _axes(axis, len(shape))
+    axes = axes_of(axis, len(shape))
     return tuple(n for k, n in enumerate(shape) if k not in axes)
 
 
@@ -284,7 +277,7 @@ def cumulative_sum_dx(xp: Any, g: Any, axis: int | None) -> Any:
 
 def explain_axis(x: Any, axis: Any = None, **options: Any) -> str | GradError | None:
     """What to say when an operation along an axis failed."""
-    for k in (axis,) if isinstance(axis, int) else axis or ():
+    for k in () if axis is None else as_tuple(axis):
         if not -x.ndim <= k < x.ndim:
             return ShapeError(
                 f"axis {k} does not exist: x has {x.ndim} axes\n  x: {tuple(x.shape)}"

@@ -247,6 +247,14 @@ def test_the_chain_rules_product(dtype):
     assert product.dtype == np.dtype(dtype)
 
 
+@pytest.mark.parametrize("partial", [2, 2.0, True, np.int64(2), np.arange(3)])
+def test_the_chain_rules_product_has_the_cotangents_dtype(partial):
+    for dtype in ("float16", "float32", "float64"):
+        product = gg.chain(gg.ones(3, dtype), partial)
+        assert product.dtype == np.dtype(dtype)
+        np.testing.assert_array_equal(product.data, np.broadcast_to(partial, 3))
+
+
 @pytest.mark.parametrize("number", [INF, -INF, NAN])
 def test_the_chain_rules_product_with_a_number(number):
     with np.errstate(invalid="ignore"):

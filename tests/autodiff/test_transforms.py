@@ -99,6 +99,18 @@ def test_a_tuple_of_argnums_gives_a_tuple_in_that_order(argnums):
     assert [g.tolist()[0] for g in found] == [(2.0, 3.0, 5.0)[k] for k in argnums]
 
 
+@pytest.mark.parametrize("argnums", [(0, 0), (1, -1), (-2, 0, 1)])
+def test_an_argument_named_twice(argnums):
+    with pytest.raises(OptionError, match="argnums"):
+        gg.grad(lambda a, b: a * b, argnums=argnums)(2.0, 3.0)
+
+
+def test_argnums_of_numpy():
+    assert gg.grad(lambda a, b: a * b, argnums=np.int64(1))(2.0, 3.0).item() == 2.0
+    with pytest.raises((OptionError, DtypeError), match="argnums"):
+        gg.grad(lambda a, b: a * b, argnums="a")(2.0, 3.0)
+
+
 def test_the_same_tensor_twice_is_two_arguments():
     x = gg.tensor(X)
     a, b = gg.grad(lambda a, b: (a * a + b).sum(), argnums=(0, 1))(x, x)

@@ -19,7 +19,11 @@ CASES = {
     "full of an integer": (lambda: gg.full((2,), 7), np.full(2, 7)),
     "full of a bool": (lambda: gg.full((2,), True), np.full(2, True)),
     "full of a dtype": (lambda: gg.full(2, 1, dtype="float64"), np.ones(2)),
+    "full of a tensor": (lambda: gg.full((2, 2), gg.tensor(0.5)), np.full((2, 2), 0.5, "f4")),
+    "full of a row": (lambda: gg.full((2, 3), np.arange(3.0)), np.full((2, 3), np.arange(3.0))),
     "arange": (lambda: gg.arange(4), np.arange(4)),
+    "arange of NumPy's": (lambda: gg.arange(np.int32(1), np.int64(4)), np.arange(1, 4)),
+    "arange of a tensor": (lambda: gg.arange(gg.tensor(3)), np.arange(3)),
     "arange from": (lambda: gg.arange(2, 5), np.arange(2, 5)),
     "arange backwards": (lambda: gg.arange(5, 0, -2), np.array([5, 3, 1])),
     "arange of floats": (lambda: gg.arange(0.0, 1.0, 0.25), np.arange(4, dtype="f4") / 4),
@@ -83,6 +87,12 @@ def test_rand_and_randn_draw_from_the_default_generator():
     assert not np.array_equal(gg.rand(3).data, first[0].data)
 
 
+def test_full_records_its_value():
+    x = gg.tensor(2.0, requires_grad=True)
+    (gg.full((2, 3), x) * gg.full_like(gg.ones(3), x)).sum().backward()
+    assert x.grad.item() == 24.0
+
+
 def test_each_call_has_memory_of_its_own():
     a = gg.zeros(3)
     with gg.no_grad():
@@ -99,6 +109,7 @@ def test_each_call_has_memory_of_its_own():
         (lambda: gg.zeros(2, dtype="complex64"), DtypeError, "'complex64' is no dtype of gpugrad"),
         (lambda: gg.zeros(2, dtype="nonsense"), DtypeError, "'nonsense' is no dtype of gpugrad"),
         (lambda: gg.arange(0, 5, 0), OptionError, "arange: step is 0"),
+        (lambda: gg.eye(-1), ShapeError, r"eye: \(-1, -1\) is not a shape"),
         (lambda: gg.linspace(0, 1, -1), OptionError, "linspace: num=-1 is negative"),
         (lambda: gg.tril(gg.ones(3)), ShapeError, "a matrix has two axes"),
         (lambda: gg.triu(gg.ones(3)), ShapeError, "a matrix has two axes"),

@@ -338,3 +338,63 @@ def test_a_recorded_gradient_is_the_computed_one(case, dtype):
     for computed, recorded in zip(*found, strict=True):
         assert computed.dtype == recorded.dtype == np.dtype(dtype)
         close(recorded, computed, VALUE_TOLERANCE[dtype])
+
+
+# Axes, shapes and counts as NumPy's integers, and as lists where NumPy takes them.
+NAMED_BY_NUMPY = {
+    "sum": lambda x, n: gg.sum(x * x, axis=n(0)),
+    "mean": lambda x, n: gg.mean(x * x, axis=n(-1)),
+    "prod": lambda x, n: gg.prod(x, axis=n(1)),
+    "max": lambda x, n: gg.max(x, axis=n(1)),
+    "var": lambda x, n: gg.var(x, axis=n(0)),
+    "std": lambda x, n: gg.std(x, axis=(n(0), n(1))),
+    "logsumexp": lambda x, n: gg.logsumexp(x, axis=n(1)),
+    "cumulative_sum": lambda x, n: gg.cumulative_sum(x, axis=n(1)) ** 2,
+    "softmax": lambda x, n: gg.softmax(x, axis=n(0)) ** 2,
+    "log_softmax": lambda x, n: gg.log_softmax(x, axis=n(0)) ** 2,
+    "standardize": lambda x, n: gg.standardize(x, n(0), 0.1)[0] ** 2,
+    "roll": lambda x, n: gg.roll(x, n(1), axis=n(1)) * x,
+    "repeat": lambda x, n: gg.repeat(x, n(2), axis=n(0)) ** 2,
+    "tile": lambda x, n: gg.tile(x, n(2)) ** 2,
+    "flip": lambda x, n: gg.flip(x, axis=n(1)) * x,
+    "moveaxis": lambda x, n: gg.moveaxis(x, n(0), n(1)) ** 2,
+    "swapaxes": lambda x, n: gg.swapaxes(x, n(0), n(1)) ** 2,
+    "permute_dims": lambda x, n: gg.permute_dims(x, (n(1), n(0))) ** 2,
+    "permute_dims by a list": lambda x, n: gg.permute_dims(x, [n(1), n(0)]) ** 2,
+    "transpose": lambda x, n: x.transpose(n(1), n(0)) ** 2,
+    "reshape": lambda x, n: gg.reshape(x, n(12)) ** 2,
+    "reshape by a list": lambda x, n: gg.reshape(x, [n(2), n(6)]) ** 2,
+    "method reshape": lambda x, n: x.reshape(n(2), n(6)) ** 2,
+    "expand_dims": lambda x, n: gg.expand_dims(x, n(1)) ** 2,
+    "squeeze": lambda x, n: gg.squeeze(gg.expand_dims(x, 0), n(0)) ** 2,
+    "broadcast_to": lambda x, n: gg.broadcast_to(x, (n(2), n(3), n(4))) ** 2,
+    "concat": lambda x, n: gg.concat([x, x * x], axis=n(1)) ** 2,
+    "stack": lambda x, n: gg.stack([x, x * x], axis=n(1)) ** 2,
+    "take": lambda x, n: gg.take(x, n(1), axis=n(1)) ** 2,
+    "take_along_axis": lambda x, n: (
+        gg.take_along_axis(x, np.array([[0], [1], [1]]), axis=n(1)) ** 2
+    ),
+    "clip": lambda x, n: gg.clip(x, n(0), n(1)) ** 2,
+    "zeros": lambda x, n: x * gg.zeros((n(3), n(4)), x.dtype),
+    "tril": lambda x, n: gg.tril(x, n(1)) ** 2,
+}
+
+
+@pytest.mark.parametrize(
+    "integer", [np.int64, np.uint8, gg.tensor], ids=["int64", "uint8", "tensor"]
+)
+@pytest.mark.parametrize("name", NAMED_BY_NUMPY)
+def test_integers_of_any_kind_name_axes_and_sizes(name, integer):
+    f = NAMED_BY_NUMPY[name]
+    if integer is np.uint8 and name == "mean":
+        return  # no -1 in unsigned integers
+    x = np.random.default_rng(0).uniform(0.2, 0.9, (3, 4))
+
+    def gradient(integer):
+        return gg.grad(lambda x: f(x, integer).sum())(x)
+
+    assert f(gg.asarray(x), integer).dtype == gg.float64
+    np.testing.assert_array_equal(gradient(integer), gradient(int))
+    np.testing.assert_array_equal(
+        gg.hvp(lambda x: f(x, integer).sum(), x, x), gg.hvp(lambda x: f(x, int).sum(), x, x)
+    )
