@@ -264,10 +264,10 @@ gg.manual_seed(5)
 digits = gg.data.load_digits()
 model = gg.nn.MLP([64, 32, 10], dropout=0.3)
 optimizer = gg.optim.AdamW(model.parameters(), lr=5e-3)
-scheduler = gg.optim.lr_scheduler.CosineAnnealingLR(optimizer, 20 * 45)
+scheduler = gg.optim.lr_scheduler.CosineAnnealingLR(optimizer, 60 * 45)
 history = fit(
     model, digits, optimizer=optimizer, scheduler=scheduler, scheduler_every="batch",
-    validation=0.2, epochs=20, patience=8, augment=ShiftImages((8, 8)), progress=False,
+    validation=0.2, epochs=60, patience=60, augment=ShiftImages((8, 8)), progress=False,
     run=sys.argv[1], resume=True, checkpoint_seconds=0.05,
 )
 digest = hashlib.sha256()
@@ -295,7 +295,7 @@ def test_killed_processes_end_with_the_bits_of_one_that_was_not(tmp_path):
         )
         _wait_for_a_checkpoint(process, run / "checkpoint.safetensors")
         if kills < 5:
-            time.sleep(moments.uniform(0.0, 0.3))
+            time.sleep(moments.uniform(0.0, 0.2))
             process.kill()  # SIGKILL: at a checkpoint, in a batch, wherever it is
         found, _ = process.communicate(timeout=120)
         if process.returncode == 0:
