@@ -86,6 +86,8 @@ CASES = {
     "norm of rows in a branch": (
         lambda x: gg.where((x != 0).any(axis=1), gg.sqrt((x * x).sum(axis=1)), 0.0),
         [[0.0, 0.0], [3.0, 4.0]], [[0.0, 0.0], [0.6, 0.8]], [[0.0, 0.0], [0.032, -0.024]]),
+    "step of an infinite slope": (lambda x: gg.sign(gg.log(x)), [0.0, 2.0], [0.0, 0.0],
+                                  [0.0, 0.0]),
     # powers at 0
     "x**0": (lambda x: x**0, [0.0, 2.0], [0.0, 0.0], [0.0, 0.0]),
     "x**1": (lambda x: x**1, [0.0, 2.0], [1.0, 1.0], [0.0, 0.0]),
