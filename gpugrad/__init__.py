@@ -36,7 +36,6 @@ from gpugrad.dtypes import (
 from gpugrad.mode import detect_anomaly, enable_grad, is_grad_enabled, no_grad
 from gpugrad.primitive import primitive
 from gpugrad.random import Generator, default_generator, manual_seed
-from gpugrad.saving import load, save
 from gpugrad.tensor import Tensor, asarray, tensor
 
 __all__ = [
@@ -55,4 +54,6 @@ def __getattr__(name: str) -> Any:
     # At first use: together they would take a third of what NumPy takes to import.
     if name in ("data", "optim", "train"):
         return import_module(f"gpugrad.{name}")
+    if name in ("load", "save"):
+        return getattr(import_module("gpugrad.saving"), name)
     raise AttributeError(f"module 'gpugrad' has no attribute {name!r}")

@@ -576,7 +576,7 @@ def test_a_killed_command_goes_on(run, tmp_path):
         "--data",
         "moons",
         "--epochs",
-        "60",
+        "200",
         "--dropout",
         "0.1",
         "--hidden",
