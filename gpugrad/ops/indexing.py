@@ -12,6 +12,7 @@ from gpugrad.graph import Node
 from gpugrad.mode import is_grad_enabled
 from gpugrad.primitive import method, primitive
 from gpugrad.tensor import Tensor, asarray
+from gpugrad.version import FOREIGN, Version
 
 __all__ = ["take", "take_along_axis"]
 
@@ -286,6 +287,8 @@ def setitem(x: Tensor, key: Any, value: Any) -> None:
             )
         template, arrays = _split(key)
         value = asarray(value)
+        if x._version is FOREIGN:  # the array of somebody else is not written
+            x._data, x._version = x._data.copy(), Version()
         try:
             x._data[_key(template, tuple(a._data for a in arrays))] = value._data
         except (ValueError, IndexError):

@@ -271,6 +271,62 @@ def test_writing_a_recorded_tensor_under_no_grad_is_refused():
         y[0] = 1.0
 
 
+def right_or_refused(loss, leaf, wanted):
+    """A gradient of the values at the time of the recording, or an error: nothing else."""
+    try:
+        loss.backward()
+    except VersionError:
+        assert leaf.grad is None
+    else:
+        np.testing.assert_allclose(leaf.grad.data, wanted)
+
+
+@pytest.mark.parametrize("write", WRITES)
+@pytest.mark.parametrize("view", [lambda c: c, lambda c: c.reshape(3, 1)[:, 0], gg.Tensor.detach])
+def test_a_constant_that_becomes_a_parameter_after_it_was_recorded(view, write):
+    c, w = gg.tensor(X), leaf(np.ones(3))
+    loss = (w * view(c)).sum()
+    c.requires_grad_()
+    WRITES[write](c)
+    right_or_refused(loss, w, X)
+
+
+@pytest.mark.filterwarnings("ignore:invalid value")
+@pytest.mark.parametrize("second", WRITES)
+@pytest.mark.parametrize("first", WRITES)
+def test_writes_to_a_foreign_leaf(first, second):
+    a = X.copy()
+    x = gg.asarray(a).requires_grad_()
+    if first != "an optimizer":  # which moves its parameters to memory of its own before it writes
+        WRITES[first](x)
+    now = x.data.copy()
+    loss = (x * x).sum()
+    if second == "an optimizer":
+        x._rebind(x._data.copy())
+    WRITES[second](x)
+    right_or_refused(loss, x, 2 * now)
+
+
+def test_a_write_to_a_foreign_leaf_leaves_the_array_alone():
+    for write in (assign, assign_one, copy):
+        a = X.copy()
+        a.setflags(write=False)
+        x = gg.asarray(a).requires_grad_()
+        write(x)
+        np.testing.assert_array_equal(a, X)
+        assert x[0].item() == 7.0
+        assert x.requires_grad
+
+
+def test_a_parameter_that_becomes_a_constant_and_is_written():
+    for write in (assign, copy, lambda p: p.__setitem__(0, 7.0)):
+        p, q = leaf(), leaf(np.ones(3))
+        loss = (p * q).sum()
+        p.requires_grad_(False)
+        write(p)
+        right_or_refused(loss, q, X)
+
+
 # Outside writes to foreign memory: never a wrong gradient.
 
 FOREIGN = {
