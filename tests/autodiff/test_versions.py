@@ -293,15 +293,20 @@ def test_a_constant_that_becomes_a_parameter_after_it_was_recorded(view, write):
 
 @pytest.mark.filterwarnings("ignore:invalid value")
 @pytest.mark.parametrize("second", WRITES)
-@pytest.mark.parametrize("first", WRITES)
+@pytest.mark.parametrize("first", ["none", "p[0] = v", "copy_", "an optimizer"])
 def test_writes_to_a_foreign_leaf(first, second):
     a = X.copy()
     x = gg.asarray(a).requires_grad_()
-    if first != "an optimizer":  # which moves its parameters to memory of its own before it writes
-        WRITES[first](x)
+    if first == "an optimizer":  # which moves its parameters to memory of its own
+        x._rebind(x._data.copy())
+    elif first == "copy_":
+        x.copy_(X + 1)
+    elif first != "none":
+        with gg.no_grad():
+            x[0] = 3.0
     now = x.data.copy()
     loss = (x * x).sum()
-    if second == "an optimizer":
+    if second == "an optimizer" and first != "an optimizer":
         x._rebind(x._data.copy())
     WRITES[second](x)
     right_or_refused(loss, x, 2 * now)
