@@ -115,6 +115,15 @@ def test_normal(dtype):
         assert abs(found - share) < 5 * np.sqrt(share * (1 - share) / N)
 
 
+def test_normals_are_box_and_mullers():
+    """Both halves of each pair, from the uniforms that come first and second in the stream."""
+    u, v = gg.Generator(1).uniform((2, 500), dtype="float64")
+    radius, angle = np.sqrt(-2 * np.log(1 - u)), 2 * np.pi * v
+    wanted = np.concatenate([radius * np.cos(angle), radius * np.sin(angle)])
+    np.testing.assert_allclose(gg.Generator(1).normal((1000,), dtype="float64"), wanted, 1e-12)
+    np.testing.assert_allclose(gg.Generator(1).normal((999,), dtype="float64"), wanted[:999], 1e-12)
+
+
 def test_neighbouring_normals_are_not_correlated():
     x = gg.Generator(4).normal((N,), dtype="float64")
     for lag in (1, 2, N // 2):

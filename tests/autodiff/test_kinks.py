@@ -86,6 +86,9 @@ CASES = {
     "norm of rows in a branch": (
         lambda x: gg.where((x != 0).any(axis=1), gg.sqrt((x * x).sum(axis=1)), 0.0),
         [[0.0, 0.0], [3.0, 4.0]], [[0.0, 0.0], [0.6, 0.8]], [[0.0, 0.0], [0.032, -0.024]]),
+    "chosen by a fused relu": (
+        lambda x: gg.linear(gg.log(x).reshape(-1, 1), np.ones((1, 1)), activation="relu"),
+        [0.0, 2.0], [0.0, 0.5], [0.0, -0.25]),
     "step of an infinite slope": (lambda x: gg.sign(gg.log(x)), [0.0, 2.0], [0.0, 0.0],
                                   [0.0, 0.0]),
     # powers at 0

@@ -495,8 +495,18 @@ def test_a_primitive_that_returns_its_argument_and_keeps_its_output(own_primitiv
         p = leaf()
         loss = chosen(p).sum()
         p.copy_(np.zeros(3))
-        with pytest.raises(VersionError):
+        with pytest.raises(VersionError, match="needs its output as it was then"):
             loss.backward()
+
+
+def test_the_error_names_the_argument_among_many():
+    p = leaf()
+    loss = gg.einsum("i,i,i->", made(p), made(p), p)
+    p.copy_(X)
+    with pytest.raises(
+        VersionError, match=r"contract, recorded at .*needs its argument 'operands\[2\]'"
+    ):
+        loss.backward()
 
 
 def test_numpys_view_of_a_tensor_cannot_be_written():
