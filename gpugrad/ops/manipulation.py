@@ -234,7 +234,7 @@ def flip_dx(xp: Any, g: Any, axis: Any) -> Any:
 @primitive(linear=True, methods=["roll"])
 def roll(xp: Any, x: Any, /, shift: Any, axis: Any = None) -> Any:
     """x with its elements moved by `shift` places along `axis`; the last come in first."""
-    return xp.roll(x, shift, axis=axis)
+    return xp.roll(x, as_tuple(shift), axis=axis)
 
 
 @roll.vjp("x")
