@@ -189,7 +189,10 @@ class Tensor:
             from gpugrad.graph import Leaf
 
             self._node = Leaf(self._data.shape, self._data.dtype)
-            self._version = self._version or Version()
+            if self._version is None:
+                # What was recorded while this was a constant may keep this memory unwatched.
+                self._data = self._data.copy()
+                self._version = Version()
         return self
 
     def detach(self) -> Tensor:
@@ -295,7 +298,7 @@ class Tensor:
             raise ShapeError(f"copy_: {source.shape} cannot be broadcast to {self.shape}") from None
         if self._version is None or self._version is FOREIGN:
             self._data = np.array(view, self.dtype)
-            self._version = None
+            self._version = None if self._node is None else Version()
         else:
             self._data[...] = view
             self._written("copy_")

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Sequence
+from operator import index
 from typing import Any, TypeVar
 
 import numpy as np
@@ -43,6 +44,8 @@ class _Call:
         self.aliases: list[Tensor] = []
         self.rebuilds = []
         passed = list(args)
+        if args and len({k % len(args) for k in argnums}) < len(argnums):
+            raise OptionError(f"{caller}: argnums={tuple(argnums)} names an argument twice")
         for k in argnums:
             if not -len(args) <= k < len(args):
                 raise OptionError(f"{caller}: argnums={k}, but {len(args)} arguments were given")
@@ -165,8 +168,15 @@ def _constants(tree: Any) -> Any:
                     for x in leaves])  # fmt: skip
 
 
-def _positions(argnums: int | Sequence[int]) -> tuple[int, ...]:
-    return (argnums,) if isinstance(argnums, int) else tuple(argnums)
+def _positions(argnums: int | Sequence[int], caller: str) -> tuple[int, ...]:
+    """`argnums` as a tuple of integers."""
+    given = argnums if isinstance(argnums, (tuple, list)) else (argnums,)
+    try:
+        return tuple(index(k) for k in given)
+    except TypeError:
+        raise OptionError(
+            f"{caller}: argnums={argnums!r} must be an integer, or a tuple of integers"
+        ) from None
 
 
 def value_and_grad(
@@ -191,11 +201,11 @@ def value_and_grad(
 
     @functools.wraps(f, assigned=("__name__", "__doc__"), updated=())
     def value_and_gradient(*args: Any, **kwargs: Any) -> Any:
-        call = _Call(f, args, kwargs, _positions(argnums), "grad", has_aux)
+        call = _Call(f, args, kwargs, _positions(argnums, "grad"), "grad", has_aux)
         out = call.scalar()
         found = call.pulled([cotangent_for(out, None, "grad")], retain_graph=False)
         value = (call.out(), call.aux_out()) if has_aux else call.out()
-        return call.over((value, found[0] if isinstance(argnums, int) else tuple(found)))
+        return call.over((value, tuple(found) if isinstance(argnums, (tuple, list)) else found[0]))
 
     return value_and_gradient
 
@@ -295,7 +305,7 @@ def jacobian(f: Callable[..., Any], argnums: int | Sequence[int] = 0) -> Callabl
     """
 
     def jacobian_of_f(*args: Any, **kwargs: Any) -> Any:
-        call = _Call(f, args, kwargs, _positions(argnums), "jacobian")
+        call = _Call(f, args, kwargs, _positions(argnums, "jacobian"), "jacobian")
         rows, columns = (sum(t.size for t in ts) for ts in (call.outs, call.aliases))
         blocks = _by_rows(call) if rows <= columns else _by_columns(call)
         per_out = []
@@ -305,7 +315,7 @@ def jacobian(f: Callable[..., Any], argnums: int | Sequence[int] = 0) -> Callabl
             for count, rebuild in call.rebuilds:
                 trees.append(rebuild(kinds[start : start + count]))
                 start += count
-            per_out.append(trees[0] if isinstance(argnums, int) else tuple(trees))
+            per_out.append(tuple(trees) if isinstance(argnums, (tuple, list)) else trees[0])
         return call.over(call.rebuild_out(per_out))
 
     return jacobian_of_f
