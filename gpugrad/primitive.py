@@ -276,9 +276,11 @@ def _register(op: Primitive, methods: Sequence[str]) -> Primitive:
     return op
 
 
-TWO_SIDED = "add sub mul truediv floordiv mod pow matmul and or xor".split()
-REFLECTED = {f"__r{name}__": f"__{name}__" for name in TWO_SIDED}
-BINARY = {*REFLECTED.values(), *(f"__{name}__" for name in ("lt", "le", "gt", "ge", "eq", "ne"))}
+ARITHMETIC = ("add", "sub", "mul", "truediv", "floordiv", "mod", "pow", "matmul")
+LOGIC = ("and", "or", "xor")
+COMPARISON = ("lt", "le", "gt", "ge", "eq", "ne")
+REFLECTED = {f"__r{name}__": f"__{name}__" for name in ARITHMETIC + LOGIC}
+BINARY = {*REFLECTED.values(), *(f"__{name}__" for name in COMPARISON)}
 
 
 def method(name: str) -> Callable[[Rule], Rule]:
