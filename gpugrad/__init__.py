@@ -11,9 +11,9 @@ tensor([2., 4., 6.])
 from __future__ import annotations
 
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from gpugrad import cuda, errors, nn, numpy_protocol, ops
+from gpugrad import cuda, errors, numpy_protocol, ops
 from gpugrad.autodiff import check_grad, grad, hessian, hvp, jacobian, jvp, value_and_grad, vjp
 from gpugrad.device import Device, default_device, devices
 from gpugrad.device import as_device as device
@@ -38,21 +38,26 @@ from gpugrad.primitive import primitive
 from gpugrad.random import Generator, default_generator, manual_seed
 from gpugrad.tensor import Tensor, asarray, tensor
 
+if TYPE_CHECKING:
+    from gpugrad import data, nn, optim, train
+    from gpugrad.saving import load, save
+
 __all__ = [
-    "Device", "Generator", "Tensor", "asarray", "bool_", "check_grad", "cuda", "default_device",
-    "default_float", "default_generator", "detect_anomaly", "device", "devices", "enable_grad",
-    "errors", "float16", "float32", "float64", "grad", "hessian", "hvp", "int8", "int16", "int32",
-    "int64", "is_grad_enabled", "jacobian", "jvp", "load", "manual_seed", "nn", "no_grad",
-    "numpy_protocol", "ops", "primitive", "save", "set_default_dtype", "tensor", "uint8", "uint16",
-    "uint32", "uint64", "value_and_grad", "vjp",
+    "Device", "Generator", "Tensor", "asarray", "bool_", "check_grad", "cuda", "data",
+    "default_device", "default_float", "default_generator", "detect_anomaly", "device",
+    "devices", "enable_grad", "errors", "float16", "float32", "float64", "grad", "hessian",
+    "hvp", "int16", "int32", "int64", "int8", "is_grad_enabled", "jacobian", "jvp", "load",
+    "manual_seed", "nn", "no_grad", "numpy_protocol", "ops", "optim", "primitive", "save",
+    "set_default_dtype", "tensor", "train", "uint16", "uint32", "uint64", "uint8",
+    "value_and_grad", "vjp",
 ]  # fmt: skip
 __all__ += ops.__all__  # every operation, where it is declared
 globals().update({name: getattr(ops, name) for name in ops.__all__})
 
 
 def __getattr__(name: str) -> Any:
-    # At first use: together they would take a third of what NumPy takes to import.
-    if name in ("data", "optim", "train"):
+    # At first use: together they would take half of what NumPy takes to import.
+    if name in ("data", "nn", "optim", "train"):
         return import_module(f"gpugrad.{name}")
     if name in ("load", "save"):
         return getattr(import_module("gpugrad.saving"), name)

@@ -27,11 +27,11 @@ Array = Any
 Saved = tuple[int, dict[str, Array]]  # updates seen, and the state arrays, of one parameter
 Gradients = tuple[list[Array], list[int]]  # of each tensor (or None), and where there is none
 
-# Bytes of a piece. SGD with momentum over 3.2 million float32 values, one core of an Intel Xeon
-# (model 167, 2 MiB L2), ms a step: 16 KiB: 3.3, 64 KiB: 2.0, 128 KiB: 1.9, 256 KiB: 1.75,
-# 512 KiB: 1.8, 1 MiB: 2.3; whole arrays: 3.1 to 4.4. Gradients up to GATHER are copied together:
-# at 784-128-10 no limit between 16 and 128 KiB made a difference. (2026-11-24)
-PIECE, GATHER = 1 << 18, 1 << 16
+# Bytes of a piece, and of gradients that are copied together. SGD with momentum over 3.2 million
+# float32 values, one core of an Intel Xeon (2 MiB L2), ms a step: pieces of 16 KiB: 3.3, 64 KiB:
+# 2.0, 256 KiB: 1.75, 1 MiB: 2.3; whole arrays: 3.1 to 4.4. A step of 784-128-10 at batch 32 takes
+# 512 us with 64 KiB and 505 with 256, and 458 against 598 KiB at its peak. (2026-11-26)
+PIECE = GATHER = 1 << 16
 
 # The flat arrays there are, by id: a second optimizer over the same parameters takes over the
 # memory they lie in, where it would otherwise move them back and forth.
