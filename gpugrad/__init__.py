@@ -46,9 +46,9 @@ __all__ = [
     "Device", "Generator", "Tensor", "asarray", "bool_", "check_grad", "cuda", "data",
     "default_device", "default_float", "default_generator", "detect_anomaly", "device",
     "devices", "enable_grad", "errors", "float16", "float32", "float64", "grad", "hessian",
-    "hvp", "int16", "int32", "int64", "int8", "is_grad_enabled", "jacobian", "jvp", "load",
+    "hvp", "int8", "int16", "int32", "int64", "is_grad_enabled", "jacobian", "jvp", "load",
     "manual_seed", "nn", "no_grad", "numpy_protocol", "ops", "optim", "primitive", "save",
-    "set_default_dtype", "tensor", "train", "uint16", "uint32", "uint64", "uint8",
+    "set_default_dtype", "tensor", "train", "uint8", "uint16", "uint32", "uint64",
     "value_and_grad", "vjp",
 ]  # fmt: skip
 __all__ += ops.__all__  # every operation, where it is declared
