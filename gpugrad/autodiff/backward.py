@@ -142,7 +142,7 @@ def cotangent_for(out: Tensor, gradient: Any, caller: str) -> Tensor:
                 f"  help: reduce it first (for example .sum() or .mean()), or pass the gradient of "
                 f"the same shape"
             )
-        return _one(out.shape, out.dtype)
+        return Tensor._wrap(_one(out.shape, out.dtype))
     given = asarray(gradient)
     if given.shape != out.shape:
         raise ShapeError(
@@ -157,9 +157,9 @@ def cotangent_for(out: Tensor, gradient: Any, caller: str) -> Tensor:
 
 
 @functools.cache
-def _one(shape: tuple[int, ...], dtype: Dtype) -> Tensor:
+def _one(shape: tuple[int, ...], dtype: Dtype) -> np.ndarray[Any, Any]:
     """The cotangent 1 of a tensor with one element; nobody writes to it."""
-    return Tensor._wrap(np.ones(shape, dtype))
+    return np.ones(shape, dtype)
 
 
 @method("backward")

@@ -17,7 +17,7 @@ import numpy as np
 from gpugrad import ops
 from gpugrad.autodiff.backward import cotangent_for, gradients, leaves_under
 from gpugrad.autodiff.forward import push
-from gpugrad.autodiff.tree import flatten
+from gpugrad.autodiff.tree import flatten, leaves_like
 from gpugrad.errors import DtypeError, GraphError, OptionError, ShapeError
 from gpugrad.graph import Leaf, Vertex
 from gpugrad.mode import enable_grad, is_grad_enabled
@@ -64,6 +64,7 @@ class _Call:
             if not isinstance(out, tuple) or len(out) != 2:
                 raise OptionError(f"{caller}: has_aux=True, but f did not return (out, aux)")
             out, self.aux = out
+        self.returned = out
         leaves, self.rebuild_out = flatten(out)
         self.outs = [self._output(leaf) for leaf in leaves]
         self.inner = {t._node for t in self.aliases if isinstance(t._node, Leaf)}
@@ -250,6 +251,7 @@ def vjp(f: Callable[..., Any], *primals: Any) -> tuple[Any, Callable[[Any], tupl
             raise ShapeError(
                 f"vjp_fn: f returned {len(call.outs)} tensors, {len(given)} cotangents were given"
             )
+        given = leaves_like(cotangent, call.returned, "vjp_fn")
         checked = [cotangent_for(out, g, "vjp_fn")
                    for out, g in zip(call.outs, given, strict=True)]  # fmt: skip
         return tuple(call.pulled(checked, retain_graph=True))
@@ -274,6 +276,7 @@ def jvp(f: Callable[..., Any], primals: Sequence[Any], tangents: Sequence[Any]) 
     given, _ = flatten(tuple(tangents))
     if len(given) != len(call.aliases):
         raise ShapeError(f"jvp: {len(call.aliases)} primals, but {len(given)} tangents")
+    given = leaves_like(tuple(tangents), tuple(primals), "jvp")
     moves = [cotangent_for(alias, v, "jvp")
              for alias, v in zip(call.aliases, given, strict=True)]  # fmt: skip
     differentiable = call.differentiable or (call.outer and any(v.requires_grad for v in moves))

@@ -91,6 +91,16 @@ def test_backward_of_a_leaf_itself():
     assert x.grad.item() == 1.0
 
 
+def test_writing_a_gradient_changes_no_later_pass():
+    x = leaf(2.0)
+    x.backward(create_graph=True)
+    x.grad.copy_(0.0)
+    x.grad[...] = 7.0
+    y = leaf(3.0)
+    (y * y).backward()
+    assert y.grad.item() == 6.0
+
+
 def test_only_leaves_keep_gradients():
     x = leaf()
     y = x * 2

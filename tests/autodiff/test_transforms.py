@@ -493,6 +493,15 @@ def test_hvp_of_a_linear_function_is_zero():
         (lambda: gg.jvp(lambda x: x, (X,), (np.ones(4),)), ShapeError, "wrong shape"),
         (lambda: gg.jvp(lambda x, y: x, (X, X), (X,)), ShapeError, "2 primals, but 1 tangents"),
         (lambda: gg.hvp(cubes, X, np.ones(4)), ShapeError, "wrong shape"),
+        (lambda: gg.jvp(lambda p: p["a"] + p["b"], ({"a": X, "b": X},), ({"a": X, "c": X},)),
+         ShapeError, r"a dict with the keys \['a', 'c'\] was given where a dict with the keys "
+         r"\['a', 'b'\] is needed"),
+        (lambda: gg.jvp(lambda p: p[0] + p[1], ([X, X],), ({"a": X, "b": X},)), ShapeError,
+         "a dict with the keys .* was given where a list of 2 is needed"),
+        (lambda: gg.vjp(lambda x: [x, (x,)], X)[1](((X, X),)), ShapeError,
+         "a tuple of 1 was given where a list of 2 is needed"),
+        (lambda: gg.vjp(lambda x: [x, None], X)[1]([None, X]), ShapeError,
+         "None was given where a Tensor is needed"),
     ],
 )  # fmt: skip
 def test_wrong_calls_say_what_is_wrong(call, error, message):
@@ -504,3 +513,22 @@ def test_an_error_inside_the_function_comes_out_as_it_is():
     with pytest.raises(ZeroDivisionError):
         gg.grad(lambda x: x.sum() * (1 // 0))(X)
     assert gg.is_grad_enabled()
+
+
+def test_tangents_and_cotangents_are_matched_by_their_keys():
+    """Two dicts are the same whichever order their keys came in."""
+    p, v = {"a": X, "b": 2 * X}, {"b": np.zeros(3), "a": np.ones(3)}
+
+    def f(p):
+        return {"u": 2 * p["a"], "v": p["b"] ** 2}
+
+    _, tangent = gg.jvp(f, (p,), (v,))
+    np.testing.assert_array_equal(tangent["u"].data, 2.0)
+    np.testing.assert_array_equal(tangent["v"].data, 0.0)
+    _, pull = gg.vjp(f, p)
+    (g,) = pull({"v": np.ones(3), "u": np.zeros(3)})
+    np.testing.assert_array_equal(g["a"], 0.0)
+    np.testing.assert_array_equal(g["b"], 4 * X)
+    product = gg.hvp(lambda p: (p["a"] ** 2 + p["b"] ** 3).sum(), p, v)
+    np.testing.assert_array_equal(product["a"], 2.0)
+    np.testing.assert_array_equal(product["b"], 0.0)
