@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from gpugrad.dtypes import float16, float32
 from gpugrad.errors import OptionError
 from gpugrad.ops.reductions import explain_axis
 from gpugrad.primitive import primitive
@@ -158,6 +159,8 @@ def softmax(xp: Any, x: Any, /, axis: int = -1) -> Any:
     >>> gg.softmax(gg.tensor([0.0, 0.0]))
     tensor([0.5, 0.5])
     """
+    if x.dtype == float16:  # a long sum may not fit
+        return xp.astype(softmax.forward(xp, xp.astype(x, float32), axis), float16)
     unnormalised = xp.exp(_stable(xp, x, axis))
     return unnormalised / xp.sum(unnormalised, axis=axis, keepdims=True)
 
@@ -170,6 +173,8 @@ def softmax_dx(xp: Any, g: Any, y: Any, axis: int) -> Any:
 @primitive(floating=True, methods=["log_softmax"])
 def log_softmax(xp: Any, x: Any, /, axis: int = -1) -> Any:
     """log(softmax(x)) along `axis`, without overflow."""
+    if x.dtype == float16:  # a long sum may not fit
+        return xp.astype(log_softmax.forward(xp, xp.astype(x, float32), axis), float16)
     shifted = _stable(xp, x, axis)
     return shifted - xp.log(xp.sum(xp.exp(shifted), axis=axis, keepdims=True))
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import numpy as np
+
 from gpugrad.ops.core import broadcast_error
 from gpugrad.primitive import primitive
 
@@ -76,6 +78,8 @@ def divide(xp: Any, a: Any, b: Any, /) -> Any:
 
 @divide.partial("a")
 def ddivide_da(xp: Any, b: Any) -> Any:
+    if isinstance(b, (bool, int, float)):  # two numbers would make the default float
+        return float(np.divide(1.0, b))
     return xp.divide(1.0, b)
 
 
@@ -212,7 +216,9 @@ def dpow_da(xp: Any, a: Any, b: Any) -> Any:
 @pow.partial("b")
 def dpow_db(xp: Any, y: Any, a: Any, b: Any) -> Any:
     if isinstance(a, (bool, int, float)):
-        return y * math.log(a) if a > 0 else xp.where(b >= 0, 0, y * math.nan)
+        if a > 0:
+            return y * math.log(a)
+        return y * math.nan if a < 0 else xp.where(b >= 0, 0, y * math.nan)
     zero = xp.logical_and(a == 0, b >= 0)
     return xp.where(zero, 0, y * xp.log(xp.where(zero, 1, a)))
 

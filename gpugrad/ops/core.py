@@ -21,8 +21,8 @@ def chain(xp: Any, cotangent: Any, partial: Any, /, either: bool = False) -> Any
 
     0 times an infinite or undefined partial is 0, so that the branch not taken (of `where`, say)
     gives no NaN. Where the partial is finite this is the plain product, and so is its derivative.
-    With `either`, a partial of exactly 0 also wins over an infinite cotangent: forward mode meets
-    the branch before it meets the choice.
+    With `either`, a partial of exactly 0 also wins over such a cotangent: forward mode meets the
+    branch before it meets the choice.
     """
     if isinstance(partial, (bool, int, float)):
         if math.isfinite(partial) and not (either and partial == 0):
@@ -37,7 +37,7 @@ def chain(xp: Any, cotangent: Any, partial: Any, /, either: bool = False) -> Any
     if math.isnan(xp.vdot(product, product)):
         undefined = (cotangent == 0) & ~xp.isfinite(partial)
         if either:
-            undefined = undefined | ((partial == 0) & xp.isinf(cotangent))
+            undefined = undefined | ((partial == 0) & ~xp.isfinite(cotangent))
         product = xp.where(undefined, xp.zeros_like(product), product)
     return product
 

@@ -233,6 +233,9 @@ def logsumexp(xp: Any, x: Any, /, axis: Axis = None, *, keepdims: bool = False) 
     >>> gg.round(gg.logsumexp(gg.tensor([1000.0, 1000.0])), 2)
     tensor(1000.69)
     """
+    if x.dtype == float16:  # a long sum may not fit
+        wide = logsumexp.forward(xp, xp.astype(x, float32), axis, keepdims=keepdims)
+        return xp.astype(wide, float16)
     if not x.size:
         return xp.log(xp.sum(xp.exp(x), axis=axis, keepdims=keepdims))
     top = xp.max(x, axis=axis, keepdims=True)

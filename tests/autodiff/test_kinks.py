@@ -274,3 +274,29 @@ def test_the_chain_rules_product_of_what_overflows():
     with np.errstate(all="ignore"):
         product = gg.chain(cotangent, partial)
     np.testing.assert_array_equal(product.data, [INF, 0.0, -INF, 3.0])
+
+
+@pytest.mark.parametrize(
+    "f", [lambda x: gg.sqrt(gg.sqrt(x)), lambda x: gg.log(gg.sqrt(x)), lambda x: gg.acos(x) ** 0.5]
+)
+@pytest.mark.parametrize("x", [0.0, -1.0, 1.0, 2.0])
+def test_a_branch_not_taken_gives_no_nan_however_modes_are_nested(f, x):
+    def chosen(x):
+        return gg.where(x > 3, f(x), 0)
+
+    def slope(x):
+        return gg.jvp(chosen, (x,), (gg.ones_like(x),))[1]
+
+    x = gg.tensor(x, dtype="float64")
+    with np.errstate(all="ignore"):
+        assert gg.grad(chosen)(x).item() == slope(x).item() == 0
+        assert gg.grad(gg.grad(chosen))(x).item() == 0
+        assert gg.hvp(chosen, x, gg.ones_like(x)).item() == 0
+        assert gg.grad(slope)(x).item() == 0
+        assert gg.jvp(slope, (x,), (gg.ones_like(x),))[1].item() == 0
+
+
+def test_a_negative_number_to_a_power_has_no_derivative_in_it():
+    with np.errstate(all="ignore"):
+        for base in (-2.0, gg.tensor(-2.0)):
+            assert np.isnan(gg.grad(lambda b: base**b)(2.0).item())  # noqa: B023

@@ -153,3 +153,18 @@ def test_products_of_many_factors():
     g = gg.grad(gg.prod)(x)
     assert g[7] == pytest.approx(2 * 0.9**398)
     assert not np.delete(g, 7).any()
+
+
+def test_long_sums_of_float16_exponentials_fit():
+    x = gg.zeros(70_000, "float16")  # float16 ends at 65504
+    assert gg.softmax(x)[0].item() == pytest.approx(1 / 70_000, rel=0.01)
+    assert gg.log_softmax(x)[0].item() == pytest.approx(-math.log(70_000), rel=1e-3)
+    assert gg.logsumexp(x).item() == pytest.approx(math.log(70_000), rel=1e-3)
+
+
+@pytest.mark.parametrize("divisor", [0.3, 0.0, -7, True, 10**30])
+def test_a_recorded_derivative_of_a_division_by_a_number_keeps_its_digits(divisor):
+    x = gg.tensor(1.3, dtype="float64", requires_grad=True)
+    with np.errstate(all="ignore"):
+        (x / divisor).backward(create_graph=True)
+        assert x.grad.item() == np.divide(1.0, float(divisor))
