@@ -193,6 +193,7 @@ LOGITS = np.zeros((3, 4))
         # linear, gelu, softplus
         (lambda: gg.linear(ones(5, 3), ones(3)), ShapeError, r"weight is \(out_features, in_feat"),
         (lambda: gg.linear(ones(5, 3), ones(2, 3), ones(3)), ShapeError, r"bias must be \(2,\)"),
+        (lambda: gg.linear(ones(5, 3), ones(2, 3), ones(5, 2)), ShapeError, r"bias must be \(2,\)"),
         (lambda: gg.linear(ones(5, 3), ones(2, 3), activation="gelu"), OptionError,
          r"activation='gelu' is none of .*\n  help: call another activation on the result"),
         (lambda: gg.gelu(ones(2), approximate="sigmoid"), OptionError, "neither 'none' nor 'tanh'"),

@@ -185,7 +185,7 @@ def take(xp: Any, x: Any, indices: Any, /, axis: int | None = None) -> Any:
 
 @take.vjp("x")
 def take_dx(xp: Any, g: Any, x_shape: Any, indices: Any, axis: int | None) -> Any:
-    if axis is None:
+    if axis is None or not x_shape:
         flat = xp.index_add_to_zeros(g, indices, template=(ARRAY,), shape=(math.prod(x_shape),))
         return xp.reshape(flat, x_shape)
     template = (slice(None),) * (axis % len(x_shape)) + (ARRAY,)
@@ -208,11 +208,12 @@ def take_along_axis(xp: Any, x: Any, indices: Any, /, axis: int = -1) -> Any:
 @take_along_axis.vjp("x")
 def take_along_axis_dx(xp: Any, g: Any, x_shape: Any, indices: Any, axis: int) -> Any:
     raw = indices._data if isinstance(indices, Tensor) else indices
-    grid = list(np.indices(raw.shape, sparse=True))
-    grid[axis] = raw
-    # Broadcasting repeats x where it has size 1 beside more indices, so name element 0 there.
-    keys = [k if n != 1 or d == axis % raw.ndim else np.zeros_like(k)
-            for d, (k, n) in enumerate(zip(grid, x_shape, strict=True))]  # fmt: skip
+    if axis is None:  # of the flat array
+        flat = xp.index_add_to_zeros(g, raw, template=(ARRAY,), shape=(math.prod(x_shape),))
+        return xp.reshape(flat, x_shape)
+    # The places of x beside the axis: the indices broadcast with them, as in the forward.
+    keys = list(np.indices(x_shape, sparse=True))
+    keys[axis] = raw
     return xp.index_add_to_zeros(g, *keys, template=(ARRAY,) * raw.ndim, shape=x_shape)
 
 
@@ -287,7 +288,7 @@ def setitem(x: Tensor, key: Any, value: Any) -> None:
             )
         template, arrays = _split(key)
         value = asarray(value)
-        if x._version is FOREIGN:  # the array of somebody else is not written
+        if x._version is None or x._version is FOREIGN:  # memory of somebody else is not written
             x._data, x._version = x._data.copy(), Version()
         try:
             x._data[_key(template, tuple(a._data for a in arrays))] = value._data

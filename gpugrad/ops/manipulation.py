@@ -269,7 +269,8 @@ def repeat(xp: Any, x: Any, /, repeats: int, axis: int | None = None) -> Any:
 
 @repeat.vjp("x")
 def repeat_dx(xp: Any, g: Any, x_shape: Any, repeats: int, axis: int | None) -> Any:
-    shape = (math.prod(x_shape),) if axis is None else tuple(x_shape)
+    flat = axis is None or not x_shape
+    shape = (math.prod(x_shape),) if flat else tuple(x_shape)
     along = 0 if axis is None else axis % len(shape)
     split = (*shape[: along + 1], repeats, *shape[along + 1 :])
     return xp.reshape(xp.sum(xp.reshape(g, split), axis=along + 1), x_shape)

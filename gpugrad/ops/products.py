@@ -109,8 +109,8 @@ def linear(xp: Any, x: Any, weight: Any, bias: Any = None, /, activation: str | 
             f"linear: activation={activation!r} is none of {[None, *LINEAR_ACTIVATIONS]}\n"
             "  help: call another activation on the result"
         )
-    if weight.ndim != 2:
-        raise ValueError  # a vector would be multiplied too, and its gradient would be wrong
+    if weight.ndim != 2 or getattr(bias, "ndim", 0) > 1:
+        raise ValueError  # NumPy would compute something, and its gradient would be wrong
     y = xp.dot(x, weight.T)  # what matmul does with a matrix on the right, 0.3 us quicker
     if bias is not None:
         y = xp.add(y, bias, out=y) if y.ndim else y + bias

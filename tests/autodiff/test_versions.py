@@ -265,6 +265,18 @@ def test_wrong_writes_say_what_is_wrong(write, error, message):
     assert p.tolist() == X.tolist()
 
 
+def test_assignment_within_a_function_leaves_its_argument_as_it_was():
+    t = gg.tensor(X)
+
+    def f(x):
+        with gg.no_grad():
+            x[0] = 7.0
+        return (x * x).sum()
+
+    assert gg.grad(f)(t).tolist() == [14.0, -3.0, 4.0]
+    np.testing.assert_array_equal(t.data, X)
+
+
 def test_writing_a_recorded_tensor_under_no_grad_is_refused():
     y = leaf() * 2
     with pytest.raises(GraphError, match="it cannot be changed in no_grad"), gg.no_grad():

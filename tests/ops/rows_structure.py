@@ -101,6 +101,8 @@ INDEXING = [
     Case("take", lambda x: gg.take(x, GRID, axis=-1), lambda x: np.take(x, GRID, axis=-1), CUBE,
          label="grid"),
     Case("take", lambda x: gg.take(x, COLUMNS), lambda x: np.take(x, COLUMNS), label="flat"),
+    Case("take", lambda x: gg.take(x, [0, 0], axis=0), lambda x: np.take(x, [0, 0], axis=0), ((),),
+         label="scalar"),
     Case("take", lambda x: gg.take(x, -COLUMNS, axis=1), lambda x: np.take(x, -COLUMNS, axis=1),
          label="negative"),
     Case("take_along_axis", lambda x: gg.take_along_axis(x, ORDER),
@@ -113,6 +115,10 @@ INDEXING = [
          lambda x: np.take_along_axis(x, NARROW - 2, 1), label="negative"),
     Case("take_along_axis", lambda x: gg.take_along_axis(x, ORDER),
          lambda x: np.take_along_axis(x, ORDER, -1), ((1, 4),), label="broadcast"),
+    Case("take_along_axis", lambda x: gg.take_along_axis(x, ORDER[:1], axis=1),
+         lambda x: np.take_along_axis(x, ORDER[:1], 1), label="one for all rows"),
+    Case("take_along_axis", lambda x: gg.take_along_axis(x, COLUMNS, axis=None),
+         lambda x: np.take_along_axis(x, COLUMNS, None), label="flat"),
 ]  # fmt: skip
 
 
@@ -200,6 +206,8 @@ ROWS = [
     shaping("roll", 2, axis=(0, 1)),
     shaping("repeat", 3),
     shaping("repeat", 2, axis=-1),
+    Case("repeat", lambda x: gg.repeat(x, 3, axis=0), lambda x: np.repeat(x, 3, axis=0), ((),),
+         label="scalar"),
     shaping("repeat", 0, axis=0, empty=None),
     shaping("tile", 2),
     shaping("tile", (2, 3)),
