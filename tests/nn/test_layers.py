@@ -354,3 +354,15 @@ def test_models_written_for_pytorch_may_say_inplace():
         layer(x)
     nn.Dropout(0.5, True)(x)
     assert x.tolist() == [-1.0, 2.0]
+
+
+def test_norms_of_large_float16_numbers():
+    """Squares of 1000 do not fit in float16; what they are normalised to does."""
+    x = np.array([[1000.0, 3000.0, -2000.0, 500.0]], np.float16)
+    wide = x.astype(np.float64)
+    expected = (wide - wide.mean()) / wide.std()
+    layer = F.layer_norm(x, 4)
+    batch = F.batch_norm(x.T, None, None, training=True)
+    assert layer.dtype == batch.dtype == gg.float16
+    np.testing.assert_allclose(layer.data, expected, atol=2e-3)
+    np.testing.assert_allclose(batch.data.T, expected, atol=2e-3)

@@ -43,6 +43,29 @@ def test_a_loaded_schedule_goes_on_with_the_same_bits(name):
     assert follow(resumed, other, 40) == expected
 
 
+def test_warm_restarts_begin_at_epoch_0_wherever_they_are():
+    """Alone, first or second in a sequence, and in a chain there."""
+    s = lr_scheduler
+
+    def rates(make) -> list[list[float]]:
+        optimizer = two_groups()
+        schedule = make(optimizer)
+        return [[group["lr"] for group in optimizer.param_groups], *follow(schedule, optimizer, 9)]
+
+    def restarts(optimizer):
+        return s.CosineAnnealingWarmRestarts(optimizer, 2, 2)
+
+    def same(optimizer):
+        return s.ConstantLR(optimizer, 1.0, 1)
+
+    alone = rates(restarts)
+    assert rates(lambda o: s.SequentialLR(o, [restarts(o), same(o)], [20])) == alone
+    late = rates(lambda o: s.SequentialLR(o, [same(o), restarts(o)], [3]))
+    assert late[3:] == alone[:7]
+    chained = rates(lambda o: s.SequentialLR(o, [same(o), s.ChainedScheduler([restarts(o)])], [3]))
+    assert chained[3:] == alone[:7]
+
+
 @pytest.mark.parametrize("name", SCHEDULES)
 def test_saved_state_is_numbers_strings_lists_and_dicts(name):
     def plain(value) -> bool:

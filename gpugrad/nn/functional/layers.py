@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from gpugrad.dtypes import float16, float32
 from gpugrad.errors import IndexRangeError, OptionError, ShapeError
 from gpugrad.ops.arithmetic import where
 from gpugrad.ops.indexing import take
@@ -88,7 +89,7 @@ def layer_norm(
         if factor is not None and tuple(factor.shape) != shape:
             raise ShapeError(f"layer_norm: {name} is {tuple(factor.shape)}, but must be {shape}")
     axes = tuple(range(-len(shape), 0)) if len(shape) > 1 else -1
-    normal = standardize(input, axis=axes, eps=eps)[0]
+    normal = _standardized(input, axes, eps)[0]
     if weight is not None:
         normal = normal * weight
     return normal if bias is None else normal + bias
@@ -147,7 +148,7 @@ def batch_norm(
                 "  help: a larger batch (DataLoader's drop_last=True), or model.eval()"
             )
         axes = (0, *range(2, input.ndim)) if input.ndim > 2 else 0
-        normal, mean, var = standardize(input, axis=axes, eps=eps)
+        normal, mean, var = _standardized(input, axes, eps)
         _move(running_mean, mean, momentum, 1.0)
         _move(running_var, var, momentum, count / (count - 1))
     else:
@@ -161,6 +162,14 @@ def batch_norm(
     if weight is not None:
         normal = normal * weight
     return normal if bias is None else normal + bias
+
+
+def _standardized(input: Tensor, axis: Any, eps: float) -> tuple[Tensor, Tensor, Tensor]:
+    """`standardize`; of float16 in float32, where squares and their sums fit."""
+    if input.dtype != float16:
+        return standardize(input, axis=axis, eps=eps)  # type: ignore[no-any-return]
+    normal, mean, var = standardize(input.astype(float32), axis=axis, eps=eps)
+    return normal.astype(float16), mean, var
 
 
 def _move(running: Tensor | None, batch: Tensor, momentum: float, factor: float) -> None:

@@ -264,8 +264,11 @@ class CosineAnnealingWarmRestarts(LRScheduler):
         demand(is_whole(T_mult, 1), self, "T_mult", T_mult, "must be a positive integer")
         demand(is_within(eta_min, 0), self, "eta_min", eta_min, "must be at least 0")
         self.T_0, self.T_mult, self.eta_min = T_0, T_mult, eta_min
-        self.T_i, self.T_cur = T_0, float(last_epoch)
         super().__init__(optimizer, last_epoch)
+
+    def _start(self) -> None:
+        self.T_i, self.T_cur = self.T_0, float(self.last_epoch)
+        super()._start()
 
     def get_lr(self) -> list[float]:
         share = (1.0 + math.cos(math.pi * self.T_cur / self.T_i)) / 2.0
