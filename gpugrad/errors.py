@@ -55,6 +55,10 @@ class NumpyFunctionError(GradError, TypeError):
     """A NumPy function that gpugrad does not record was called on a tensor."""
 
 
+class MemberError(GradError, AttributeError):
+    """A tensor has no attribute or method of that name."""
+
+
 class DataError(GradError, ValueError):
     """A data set or table whose contents cannot be used."""
 

@@ -1,6 +1,7 @@
-"""Whether operations are recorded, and whether every recorded value is watched.
+"""Whether operations are recorded, whether every recorded value is watched, and whether a transform
+such as `gg.grad` runs the program.
 
-Both are per thread and context (contextvars).
+All are per thread and context (contextvars).
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from contextlib import ContextDecorator
 from contextvars import ContextVar, Token
 from typing import Any
 
-RECORD, WATCH = 1, 2
+RECORD, WATCH, TRANSFORM = 1, 2, 4
 _mode: ContextVar[int] = ContextVar("gpugrad_mode", default=RECORD)
 mode = _mode.get
 
@@ -70,6 +71,12 @@ class detect_anomaly(_Mode):
     """
 
     on = WATCH
+
+
+class transforming(_Mode):
+    """Record within the block, which is a function under `gg.grad` or its kin."""
+
+    on = RECORD | TRANSFORM
 
 
 def is_grad_enabled() -> bool:

@@ -12,13 +12,33 @@ from typing import Any
 import numpy as np
 
 from gpugrad import ops
-from gpugrad.errors import NumpyFunctionError
+from gpugrad.errors import MemberError, NumpyFunctionError
 from gpugrad.tensor import Tensor
 
 # NumPy functions whose name gpugrad has under another one still: np.X -> gg.Y.
 RENAMED = {
     "amax": "max", "amin": "min", "cumsum": "cumulative_sum", "concatenate": "concat",
     "float_power": "pow", "rint": "round", "fabs": "abs",
+}  # fmt: skip
+# What to write for others, in tensors t, a and b; a test computes each beside NumPy's function.
+SPELLINGS = {
+    "append": "gg.concat([a.ravel(), b.ravel()])", "average": "gg.sum(b * a) / gg.sum(b)",
+    "copy": "t itself, which is never changed", "diag": 'gg.einsum("ii->i", t)',
+    "diagonal": 'gg.einsum("ii->i", t)', "diff": "t[1:] - t[:-1]", "hstack": "gg.concat([a, b])",
+    "heaviside": "gg.where(t > 0, 1.0, 0.0)", "inner": "gg.sum(a * b)",
+    "linalg.norm": "gg.sqrt(gg.sum(t * t))", "nansum": "gg.sum(gg.where(gg.isnan(t), 0.0, t))",
+    "nonzero": "a mask such as t > 0", "sort": "t[np.argsort(t.data)]",
+    "argsort": "np.argsort(t.data)", "tensordot": 'gg.einsum("ij,jk->ik", a, b)',
+    "trace": 'gg.einsum("ii->", t)', "trapezoid": "gg.sum(t[1:] + t[:-1]) / 2",
+    "vdot": "gg.sum(a * b)", "vstack": "gg.stack([a, b])",
+}  # fmt: skip
+# The same for attributes that arrays or PyTorch's tensors have.
+MEMBERS = {
+    **{name: SPELLINGS[name] for name in ("argsort", "copy", "diagonal", "nonzero", "sort")},
+    "fill": "gg.full_like(t, value)", "norm": SPELLINGS["linalg.norm"],
+    "permute": "t.permute_dims(axes)", "trace": SPELLINGS["trace"],
+    "unsqueeze": "gg.expand_dims(t, axis)", "view": "t.reshape(shape)",
+    "zero_": "t.grad = None to forget a gradient",
 }  # fmt: skip
 # Arguments of NumPy's functions that ask for nothing when they have these values.
 IDLE: dict[str, tuple[Any, ...]] = {
@@ -45,11 +65,17 @@ def _spelling(name: str) -> Callable[..., Any] | None:
     return getattr(ops, wanted) if wanted in ops.__all__ else None
 
 
-def _refuse(called: str, why: str) -> NumpyFunctionError:
+def _refuse(called: str, why: str, spelling: str = "it with gg.* operations") -> NumpyFunctionError:
     return NumpyFunctionError(
         f"{called} on a tensor {why}\n"
-        "  help: write it with gg.* operations, or call it on t.detach().numpy() as a constant"
+        f"  help: write {spelling}, or call it on t.detach().numpy() as a constant"
     )
+
+
+def _unknown(called: str) -> NumpyFunctionError:
+    why = "is not recorded: gpugrad has no such operation"
+    name = called.partition(".")[2]
+    return _refuse(called, why, *([SPELLINGS[name]] if name in SPELLINGS else []))
 
 
 def _options(called: str, kwargs: dict[str, Any]) -> dict[str, Any]:
@@ -59,7 +85,10 @@ def _options(called: str, kwargs: dict[str, Any]) -> dict[str, Any]:
         idle = IDLE.get(name, ())
         if any(value is v or (type(value) is type(v) and value == v) for v in idle):
             continue
-        if name in ("out", "where", "casting", "order", "initial", "subok", "optimize", "mode"):
+        if name == "out":
+            spelling = "a = a + t, or p -= 0.1 * p.grad within gg.no_grad()"
+            raise _refuse(f"{called}(..., out=...)", "writes to no array", spelling)
+        if name in ("where", "casting", "order", "initial", "subok", "optimize", "mode"):
             raise _refuse(f"{called}(..., {name}=...)", f"has no {name}= in gpugrad")
         options[REDUCED.get(name, name)] = value
     return options
@@ -75,7 +104,7 @@ def array_ufunc(self: Tensor, ufunc: Any, method: str, *inputs: Any, **kwargs: A
         hint = f"; gpugrad's spelling is gg.{reduced}" if method == "reduce" and reduced else ""
         raise _refuse(f"{called}.{method}", f"is not recorded{hint}")
     if function is None:
-        raise _refuse(called, "is not recorded: gpugrad has no such operation")
+        raise _unknown(called)
     return function(*inputs, **_options(called, kwargs))
 
 
@@ -89,9 +118,18 @@ def array_function(
     called = f"{module}.{function.__name__}"
     ours = _spelling(function.__name__) if module == "np" else None
     if ours is None:
-        raise _refuse(called, "is not recorded: gpugrad has no such operation")
+        raise _unknown(called)
     return ours(*args, **_options(called, kwargs))
 
 
+def no_member(self: Tensor, name: str) -> Any:
+    """What `t.cumsum` calls: a tensor has no such attribute."""
+    wanted = RENAMED.get(name, name)
+    spelling = f"gg.{wanted}(t, ...)" if wanted in ops.__all__ else MEMBERS.get(name)
+    help_ = f"\n  help: write {spelling}" if spelling else ""
+    raise MemberError(f"{type(self).__name__!r} object has no attribute {name!r}{help_}")
+
+
+Tensor.__getattr__ = no_member  # type: ignore[method-assign]
 Tensor.__array_ufunc__ = array_ufunc  # type: ignore[attr-defined]
 Tensor.__array_function__ = array_function  # type: ignore[attr-defined]

@@ -8,12 +8,13 @@ stretch of the stream can be recomputed anywhere from two integers.
 from __future__ import annotations
 
 import math
+import operator
 from typing import Any
 
 import numpy as np
 
 from gpugrad.dtypes import Dtype, as_dtype
-from gpugrad.errors import DtypeError, OptionError, StateError
+from gpugrad.errors import DtypeError, OptionError, ShapeError, StateError
 
 Shape = int | tuple[int, ...]
 BLOCK = 4  # 64-bit words that one value of the counter yields
@@ -131,7 +132,13 @@ def _floating(dtype: Any) -> Dtype:
 
 
 def _tuple(shape: Shape) -> tuple[int, ...]:
-    return (shape,) if isinstance(shape, int) else tuple(shape)
+    try:
+        sizes = tuple(map(operator.index, (shape,) if isinstance(shape, int) else shape))
+    except TypeError:
+        sizes = (-1,)
+    if sizes and min(sizes) < 0:
+        raise ShapeError(f"{shape!r} is not a shape: use integers >= 0")
+    return sizes
 
 
 _default = Generator(0)

@@ -14,6 +14,7 @@ import numpy as np
 from gpugrad.device import CPU, Device, as_device
 from gpugrad.dtypes import KNOWN, Dtype, as_dtype, default_float, int64
 from gpugrad.errors import DtypeError, GraphError, OptionError, ShapeError
+from gpugrad.mode import RECORD, TRANSFORM, mode
 from gpugrad.version import FOREIGN, Version, user_place
 
 if TYPE_CHECKING:
@@ -127,6 +128,13 @@ class Tensor:
         view.flags.writeable = False
         return view
 
+    @data.setter
+    def data(self, value: ArrayLike) -> None:
+        raise GraphError(
+            "data: this view is not assigned to\n"
+            "  help: within gg.no_grad() write t -= 0.1 * t.grad, or t.copy_(value)"
+        )
+
     @property
     def requires_grad(self) -> bool:
         """Whether operations on this tensor are recorded."""
@@ -154,7 +162,10 @@ class Tensor:
             raise GraphError("grad: this tensor requires no gradient\n  help: t.requires_grad_()")
         if value is not None:
             if not isinstance(value, Tensor):
-                raise DtypeError(f"grad: expected a Tensor or None, not {type(value).__name__}")
+                raise DtypeError(
+                    f"grad: expected a Tensor or None, not {type(value).__name__}\n"
+                    "  help: t.grad = None forgets the gradient"
+                )
             if value.shape != self.shape or value.dtype != self.dtype:
                 raise ShapeError(
                     f"grad: a gradient has its tensor's shape and dtype\n"
@@ -184,7 +195,7 @@ class Tensor:
             if self._data.dtype.kind != "f":
                 raise DtypeError(
                     f"requires_grad: only floating tensors have gradients, this is {self.dtype}\n"
-                    "  help: convert it with t.astype(gg.float32) first"
+                    "  help: write 2.0 instead of 2, or convert it with t.astype(gg.float32) first"
                 )
             from gpugrad.graph import Leaf
 
@@ -336,6 +347,11 @@ class Tensor:
         return bool(self._data.item())
 
     def __float__(self) -> float:
+        if self._node is not None and mode() & (RECORD | TRANSFORM) == RECORD | TRANSFORM:
+            raise GraphError(
+                "float(): this tensor requires a gradient, which a Python number would drop\n"
+                "  help: gg.sin(t) instead of math.sin(t); or t.item(), the number as a constant"
+            )
         return float(self.item())
 
     def __int__(self) -> int:
@@ -504,6 +520,10 @@ def _copied(obj: Any, dtype: Any) -> np.ndarray[Any, Any]:
         wanted = default_float()
     else:
         wanted = as_dtype(array.dtype)
+    if wanted.kind in "iu" and array.dtype.kind in "iu" and not _carries_dtype(source):
+        limits = np.iinfo(wanted)
+        if array.size and not limits.min <= array.min() <= array.max() <= limits.max:
+            raise DtypeError(f"tensor: {wanted} holds {limits.min} to {limits.max}, not {obj!r}")
     return np.array(array, wanted, order="C", copy=None)
 
 

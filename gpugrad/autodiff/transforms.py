@@ -20,7 +20,7 @@ from gpugrad.autodiff.forward import push
 from gpugrad.autodiff.tree import flatten, leaves_like
 from gpugrad.errors import DtypeError, GraphError, OptionError, ShapeError
 from gpugrad.graph import Leaf, Vertex
-from gpugrad.mode import enable_grad, is_grad_enabled
+from gpugrad.mode import is_grad_enabled, transforming
 from gpugrad.tensor import Tensor, asarray, describe
 
 T = TypeVar("T")
@@ -57,7 +57,7 @@ class _Call:
             passed[k] = rebuild(aliases)
         chosen = {k % len(args) for k in argnums} if args else set()
         passed = [a if k in chosen else _constants(a) for k, a in enumerate(passed)]
-        with enable_grad():
+        with transforming():
             out = f(*passed, **{name: _constants(value) for name, value in kwargs.items()})
         self.aux: Any = None
         if has_aux:

@@ -57,6 +57,10 @@ class DataLoader:
         self.batch_size = int(batch_size)
         self.shuffle = shuffle
         self.drop_last = drop_last
+        if generator is not None and not isinstance(generator, Generator):
+            raise OptionError(
+                f"DataLoader: generator={generator!r} is no generator\n  help: gg.Generator(seed)"
+            )
         self.generator = default_generator() if generator is None else generator
         self._examples = len(self.dataset)
         if self._examples == 0:

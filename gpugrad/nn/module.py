@@ -12,7 +12,7 @@ from gpugrad.errors import DtypeError, OptionError
 from gpugrad.nn.parameter import Parameter
 from gpugrad.nn.state import IncompatibleKeys, load
 from gpugrad.ops.creation import zeros_like
-from gpugrad.tensor import Tensor
+from gpugrad.tensor import Tensor, describe
 
 Self = TypeVar("Self", bound="Module")
 Kind = TypeVar("Kind")
@@ -48,6 +48,17 @@ class Module:
 
     def __call__(self, *args: Any, **options: Any) -> Any:
         return self.forward(*args, **options)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        # As in PyTorch: a plain tensor in a parameter's place would be trained by nobody.
+        trained = isinstance(vars(self).get(name), Parameter)
+        if trained and value is not None and not isinstance(value, Parameter):
+            raise DtypeError(
+                f"{type(self).__name__}.{name} is a parameter, and {describe(value)} is none\n"
+                "  help: nn.Parameter(value); or, within gg.no_grad(), "
+                f"module.{name}.copy_(value)"
+            )
+        object.__setattr__(self, name, value)
 
     # What it holds
 

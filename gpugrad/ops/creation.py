@@ -86,13 +86,27 @@ def arange(start: float, stop: float | None = None, step: float = 1, dtype: Any 
     wanted = (
         as_dtype(dtype) if dtype is not None else np.dtype("int64") if whole else default_float()
     )
-    return Tensor._wrap(np.arange(first, end, step).astype(wanted))
+    try:
+        return Tensor._wrap(np.arange(first, end, step).astype(wanted))
+    except (TypeError, ValueError, OverflowError):
+        raise OptionError(
+            f"arange: start, stop and step must be finite numbers, not {first!r}, {end!r}, {step!r}"
+        ) from None
 
 
-def linspace(start: float, stop: float, num: int, dtype: Any = None) -> Tensor:
-    """`num` evenly spaced numbers from start to stop, both included."""
+def linspace(start: Any, stop: Any, num: int = 50, dtype: Any = None) -> Tensor:
+    """`num` evenly spaced numbers from start to stop, both included; tensors are recorded."""
+    if not is_one(num):
+        raise OptionError(f"linspace: num={num!r} must be a whole number")
+    num = operator.index(num)
     if num < 0:
         raise OptionError(f"linspace: num={num} is negative")
+    if isinstance(start, Tensor) or isinstance(stop, Tensor):
+        both = start + stop
+        wanted = default_float() if both.dtype.kind != "f" else both.dtype
+        share = np.linspace(0.0, 1.0, num).astype(wanted).reshape((num,) + (1,) * both.ndim)
+        spaced = start * (1 - share) + stop * share
+        return spaced if dtype is None else astype(spaced, as_dtype(dtype))
     wanted = default_float() if dtype is None else as_dtype(dtype)
     return Tensor._wrap(np.linspace(start, stop, num).astype(wanted))
 
@@ -101,6 +115,8 @@ def eye(rows: int, columns: int | None = None, dtype: Any = None) -> Tensor:
     """Ones on the diagonal, zeros elsewhere."""
     wanted = default_float() if dtype is None else as_dtype(dtype)
     size = rows, rows if columns is None else columns
+    if not all(map(is_one, size)):
+        raise ShapeError(f"eye: {size} is not a shape: use integers >= 0")
     if min(size) < 0:
         raise ShapeError(f"eye: {size} is not a shape: use integers >= 0")
     return Tensor._wrap(np.eye(*size, dtype=wanted))

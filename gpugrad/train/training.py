@@ -93,7 +93,7 @@ class Training:
         self.optimizer.zero_grad()
         with enable_grad():
             loss = self.loss_function(self.model(x), y)
-            self.loss = float(loss)
+            self.loss = loss.item()
             if not math.isfinite(self.loss):
                 raise self._diverged("the loss", f"at step {self.step + 1}")
             loss.backward()

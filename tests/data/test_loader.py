@@ -245,6 +245,11 @@ def test_a_batch_size_that_is_no_integer_is_refused(size):
         DataLoader(rows(), batch_size=size)
 
 
+def test_a_generator_that_is_none_is_refused():
+    with pytest.raises(OptionError, match=r"generator=3 is no generator\n  help: gg\.Generator"):
+        DataLoader(rows(), shuffle=True, generator=3)
+
+
 def test_an_empty_data_set_is_refused():
     with pytest.raises(DataError, match=r"data set is empty\n  data: TensorDataset\(\(0, 4\)\)"):
         DataLoader((np.zeros((0, 4)),))

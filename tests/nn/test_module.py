@@ -335,3 +335,14 @@ def test_modules_in_a_set_are_refused():
 
     with pytest.raises(OptionError, match=r"parts\.0: modules and parameters in a set have no"):
         list(Net().parameters())
+
+
+def test_a_parameter_is_replaced_by_a_parameter_only():
+    layer = nn.Linear(2, 1)
+    with pytest.raises(DtypeError, match=r"Linear\.bias is a parameter, .*\n  help: nn\.Parameter"):
+        layer.bias = gg.tensor([1.0])
+    assert len(list(layer.parameters())) == 2
+    layer.bias = nn.Parameter(gg.tensor([1.0]))
+    assert layer.bias.item() == 1.0
+    layer.bias = None
+    assert len(list(layer.parameters())) == 1

@@ -93,6 +93,16 @@ def test_full_records_its_value():
     assert x.grad.item() == 24.0
 
 
+def test_linspace_records_its_ends():
+    def f(x):
+        return (np.linspace(x[0], 2.0, 5) * np.linspace(x, x[1], 5)[:, 0]).sum()
+
+    x = np.array([0.5, -1.5])
+    np.testing.assert_allclose(gg.linspace(gg.tensor(x), 2.0, 5).data, np.linspace(x, 2.0, 5))
+    assert gg.value_and_grad(f)(x)[0].item() == pytest.approx(f(x), rel=1e-14)
+    gg.check_grad(f, x, order=2)
+
+
 def test_each_call_has_memory_of_its_own():
     a = gg.zeros(3)
     with gg.no_grad():
@@ -109,6 +119,12 @@ def test_each_call_has_memory_of_its_own():
         (lambda: gg.zeros(2, dtype="complex64"), DtypeError, "'complex64' is no dtype of gpugrad"),
         (lambda: gg.zeros(2, dtype="nonsense"), DtypeError, "'nonsense' is no dtype of gpugrad"),
         (lambda: gg.arange(0, 5, 0), OptionError, "arange: step is 0"),
+        (lambda: gg.arange(float("nan")), OptionError, "arange: .* finite numbers, not 0, nan"),
+        (lambda: gg.arange("a"), OptionError, "arange: .* must be finite numbers, not 0, 'a', 1"),
+        (lambda: gg.eye(2.5), ShapeError, r"eye: \(2\.5, 2\.5\) is not a shape"),
+        (lambda: gg.linspace(0, 1, 2.5), OptionError, r"linspace: num=2\.5 must be a whole number"),
+        (lambda: gg.randn(-1), ShapeError, r"\(-1,\) is not a shape: use integers >= 0"),
+        (lambda: gg.rand(2, 2.5), ShapeError, r"\(2, 2\.5\) is not a shape"),
         (lambda: gg.eye(-1), ShapeError, r"eye: \(-1, -1\) is not a shape"),
         (lambda: gg.linspace(0, 1, -1), OptionError, "linspace: num=-1 is negative"),
         (lambda: gg.tril(gg.ones(3)), ShapeError, "a matrix has two axes"),
