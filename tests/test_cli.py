@@ -478,7 +478,7 @@ BAD_TABLES = {
     "ragged": ("x,y\n1,a\n2,b,c\n", "line 3 has 3 cells where 2 are expected"),
     "one class": ("x,y\n1,a\n2,a\n", "holds one class only"),
     "no column": ("x,z\n1,a\n2,b\n", "there is no column 'y'"),
-    "gaps": ("x,y\n1,a\n,b\n3,a\n4,b\n", "have them imputed: --missing impute"),
+    "gaps": ("x,y\n1,a\n,b\n3,a\n4,b\n", "train with missing values imputed: --missing impute"),
     "empty": ("", "the file is empty"),
     "header": ("x,y\n", "the table has a header but no rows"),
 }

@@ -6,6 +6,8 @@ import re
 import sys
 from collections.abc import Sequence
 
+import numpy as np
+
 from gpugrad.errors import AnomalyError, GradError
 
 USAGE, FAILURE, INTERRUPTED = 2, 1, 130
@@ -45,11 +47,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _complain(f"the command line needs the package {error.name}; "
                          f"help: {install_command('train')}", USAGE)  # fmt: skip
     try:
-        return app.run(sys.argv[1:] if arguments is None else list(arguments))
+        with np.errstate(all="ignore"):  # a loss that is not finite is told in one line
+            return app.run(sys.argv[1:] if arguments is None else list(arguments))
     except AnomalyError as error:
         return _complain(one_line(error), FAILURE)
     except GradError as error:
         return _complain(one_line(error), USAGE)
+    except MemoryError as error:
+        return _complain(f"out of memory: {error}; help: smaller --hidden or --batch-size", USAGE)
     except BrokenPipeError:
         # The reader of a pipe has gone; without this, Python complains again as it exits.
         sys.stdout = None

@@ -24,14 +24,16 @@ def run(arguments: list[str]) -> int:
     """Run one command line, and return its exit status; an impossible option takes one line."""
     command = typer.main.get_command(app)
     try:
-        status = command.main(arguments, prog_name="gpugrad", standalone_mode=False)
+        # Not command.main(), which takes Ctrl-C for itself and says nothing.
+        with command.make_context("gpugrad", arguments) as context:
+            status = command.invoke(context)
     except typer.Exit as end:
         return int(end.exit_code)
     except Exception as error:
         # Typer's own complaints, under whatever module name its parser has in this version.
         if not hasattr(error, "format_message"):
             raise
-        raise OptionError(f"{error.format_message()}\n  help: gpugrad --help") from None
+        raise OptionError(f"{error.format_message().rstrip('.')}\n  help: gpugrad --help") from None
     return int(status or 0)
 
 

@@ -211,5 +211,6 @@ def refuse_missing(table: Table, columns: tuple[Number | Category, ...]) -> None
     if gaps:
         raise DataError(
             f"{table.source}: values are missing\n" + "\n".join(gaps) + "\n"
-            '  help: fill these cells, or have them imputed: load_csv(..., missing="impute")'
+            "  help: fill these cells, or train with missing values imputed: "
+            'load_csv(..., missing="impute")'
         )

@@ -214,6 +214,7 @@ def _run(
                 batch_size=settings.batch_size,
                 patience=settings.patience or None,
                 augment=ShiftImages(shape) if settings.augment and shape else None,
+                metrics=_metrics(parts),
                 callbacks=callbacks,
                 progress=progress,
                 run=folder,
@@ -238,14 +239,26 @@ def _run(
 
 
 def _introduce(settings: Settings, parts: Parts, model: Module, say: Callable[[str], None]) -> None:
-    sizes = parts.sizes()
-    say(
-        f"{settings.data}: {sizes['train']} examples to train on, {sizes['validation']} for "
-        f"validation, {sizes['held_out']} held out"
-    )
+    say(f"{settings.data}: {_in_words(parts.sizes())}")
     layers = "-".join(map(str, [parts.train.inputs, *settings.hidden, parts.train.outputs]))
     count = sum(parameter.size for parameter in model.parameters())
     say(f"model: {layers}, {count} parameters, {settings.dtype} on {settings.device}")
+
+
+def _metrics(parts: Parts) -> dict[str, Any] | None:
+    """Of classes those that fit chooses; of numbers R2, and the RMSE in the units of the table."""
+    if parts.train.classes:
+        return None
+    restore = parts.train.preparation.restore_targets
+    unit = float(restore(1.0) - restore(0.0))
+    return {"r2": r2, "rmse": lambda outputs, targets: unit * rmse(outputs, targets)}
+
+
+def _in_words(sizes: dict[str, Any]) -> str:
+    return (
+        f"{sizes['train']} examples to train on, {sizes['validation']} for validation, "
+        f"{sizes['held_out']} held out"
+    )
 
 
 def _judge(model: Module, parts: Parts, settings: Settings) -> tuple[dict[str, float], Any, Any]:
@@ -294,7 +307,7 @@ def _same_parts(run: str | Path, settings: Settings, config: dict[str, Any]) -> 
     if parts.fingerprint() != config["data"]["sha256"]:
         raise StateError(
             f"{run}: the data is not what the run was begun with\n"
-            f"  then: {config['data']}\n  now: {parts.sizes()}\n"
+            f"  then: {_in_words(config['data'])}\n  now: {_in_words(parts.sizes())}\n"
             "  help: put the old files back, or start a new run"
         )
     return parts

@@ -82,8 +82,10 @@ def read_config(folder: str | Path) -> dict[str, Any]:
             f"{folder}: there is no run here: {CONFIG} is missing\n"
             "  help: name the folder that gpugrad train printed"
         ) from None
-    except (KeyError, TypeError, ValueError) as error:
-        raise FileError(f"{path}: this is not the config of a run: {error!r}") from None
+    except KeyError as error:
+        raise FileError(f"{path}: this is not the config of a run: it lacks {error}") from None
+    except (TypeError, ValueError) as error:
+        raise FileError(f"{path}: this is not the config of a run: {error}") from None
     except FileError:
         raise
     except OSError as error:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from gpugrad.data.preparation import Preparation
 from gpugrad.data.rows import read_records
 from gpugrad.data.table_preparation import TablePreparation
-from gpugrad.errors import FileError, StateError
+from gpugrad.errors import DataError, FileError, StateError
 from gpugrad.nn import Module
 from gpugrad.nn.functional import softmax
 from gpugrad.random import Generator
@@ -54,7 +54,7 @@ class Trained:
             rows: (n, inputs) numbers such as pixels; for a table, a mapping from the names of its
                 columns to their values.
         Raises:
-            DataError: the rows do not fit the preparation.
+            DataError: the rows do not fit the preparation, or overflow the model.
         """
         return self._outputs(self.preparation.transform(rows))
 
@@ -110,6 +110,13 @@ class Trained:
         outputs: NDArray[Any] = (
             predict(self.model, tensor, device=self.settings.device).cpu().numpy()
         )
+        strange = np.flatnonzero(~np.isfinite(outputs).all(axis=1)) + 1
+        if len(strange):
+            rows = ", ".join(map(str, strange[:8])) + (" ..." if len(strange) > 8 else "")
+            raise DataError(
+                f"predict: the model gives NaN or infinity for row {rows}\n"
+                "  help: their numbers are far outside those that it was trained on; correct them"
+            )
         return outputs
 
     def _probabilities(self, outputs: NDArray[Any]) -> NDArray[Any]:
