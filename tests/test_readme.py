@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import code
 import contextlib
 import io
 import pathlib
@@ -28,3 +29,13 @@ def test_block_prints_what_the_readme_says(code, printed):
 def test_the_first_block_is_ten_lines():
     lines = [line for line in EXAMPLES[0][0].splitlines() if line.strip()]
     assert len(lines) == 10
+
+
+@pytest.mark.parametrize(("program", "printed"), EXAMPLES, ids=lambda block: block.split("\n")[0])
+def test_the_code_can_be_pasted_into_python(program, printed, capsys):
+    console = code.InteractiveConsole({})  # reads line by line, as Python's prompt did up to 3.12
+    for line in program.splitlines():
+        console.push(line)
+    said = capsys.readouterr()
+    assert said.err == ""
+    assert said.out == printed
