@@ -182,6 +182,9 @@ LOGITS = np.zeros((3, 4))
         (lambda: gg.max(ones(0)), ShapeError, "an empty x has no such element"),
         (lambda: gg.argmin(ones(2, 0), axis=1), ShapeError, "an empty x has no such element"),
         (lambda: gg.cumulative_sum(ones(2, 3)), OptionError, r"say along which \(axis=\.\.\.\)"),
+        # axes and shapes that are no integers
+        (lambda: gg.sum(ones(2, 3), axis="a"), OptionError, "'a' is neither an integer nor sev"),
+        (lambda: gg.reshape(ones(6), (2, 3.0)), OptionError, r"\(2, 3\.0\) is neither an integer"),
         # einsum
         (lambda: gg.einsum("ij,jk", ones(2, 3)), ShapeError, "2 terms for 1 operands"),
         (lambda: gg.einsum("ij,jk", ones(2, 3), ones(4, 5)), ShapeError,
@@ -194,6 +197,8 @@ LOGITS = np.zeros((3, 4))
         (lambda: gg.linear(ones(5, 3), ones(3)), ShapeError, r"weight is \(out_features, in_feat"),
         (lambda: gg.linear(ones(5, 3), ones(2, 3), ones(3)), ShapeError, r"bias must be \(2,\)"),
         (lambda: gg.linear(ones(5, 3), ones(2, 3), ones(5, 2)), ShapeError, r"bias must be \(2,\)"),
+        (lambda: gg.linear(ones(), ones(2, 3)), ShapeError, "x needs an axis"),
+        (lambda: gg.linear(2.0, ones(2, 3)), ShapeError, "x needs an axis"),
         (lambda: gg.linear(ones(5, 3), ones(2, 3), activation="gelu"), OptionError,
          r"activation='gelu' is none of .*\n  help: call another activation on the result"),
         (lambda: gg.gelu(ones(2), approximate="sigmoid"), OptionError, "neither 'none' nor 'tanh'"),

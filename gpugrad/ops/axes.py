@@ -5,6 +5,8 @@ from __future__ import annotations
 import operator
 from typing import Any
 
+from gpugrad.errors import OptionError
+
 Axis = int | tuple[int, ...] | None
 
 
@@ -18,8 +20,15 @@ def is_one(value: Any) -> bool:
 
 
 def as_tuple(value: Any) -> tuple[int, ...]:
-    """One integer, or several, as a tuple of Python's own."""
-    return (operator.index(value),) if is_one(value) else tuple(map(operator.index, value))
+    """One integer, or several, as a tuple of Python's own.
+
+    Raises:
+        OptionError: it is neither.
+    """
+    try:
+        return (operator.index(value),) if is_one(value) else tuple(map(operator.index, value))
+    except TypeError:
+        raise OptionError(f"{value!r} is neither an integer nor several of them") from None
 
 
 def axes_of(axis: Any, ndim: int) -> tuple[int, ...]:

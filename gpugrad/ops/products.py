@@ -109,7 +109,7 @@ def linear(xp: Any, x: Any, weight: Any, bias: Any = None, /, activation: str | 
             f"linear: activation={activation!r} is none of {[None, *LINEAR_ACTIVATIONS]}\n"
             "  help: call another activation on the result"
         )
-    if weight.ndim != 2 or getattr(bias, "ndim", 0) > 1:
+    if weight.ndim != 2 or not getattr(x, "ndim", 0) or getattr(bias, "ndim", 0) > 1:
         raise ValueError  # NumPy would compute something, and its gradient would be wrong
     y = xp.dot(x, weight.T)  # what matmul does with a matrix on the right, 0.3 us quicker
     if bias is not None:
@@ -141,7 +141,7 @@ def linear_dbias(xp: Any, g: Any) -> Any:
 
 @linear.explain
 def explain_linear(x: Any, weight: Any, bias: Any, activation: Any) -> str | GradError | None:
-    if weight.ndim != 2 or x.ndim == 0:
+    if weight.ndim != 2 or not getattr(x, "ndim", 0):
         return "x needs an axis, and weight is (out_features, in_features)"
     if x.shape[-1] != weight.shape[1]:
         return (

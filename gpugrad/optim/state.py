@@ -42,6 +42,11 @@ def unpack(
     Raises:
         StateError: naming every missing, extra or wrong-shaped key.
     """
+    if not isinstance(state_dict, Mapping):
+        raise StateError(
+            f"{type(optimizer).__name__}.load_state_dict: expected a dict, not "
+            f"{type(state_dict).__name__}\n  help: pass what state_dict() or gg.load gave"
+        )
     problems = [f"missing: {key}" for key in ("state", "param_groups") if key not in state_dict]
     _report(optimizer, problems)
     saved_groups = list(state_dict["param_groups"])

@@ -144,6 +144,11 @@ def test_missing_parts_are_named():
     assert "param_groups[0]['params']: 1 saved, the optimizer has 2" in message
 
 
+def test_what_is_no_state_is_refused():
+    with pytest.raises(StateError, match=r"SGD\.load_state_dict: expected a dict, not NoneType"):
+        make("SGD", leaves((3,))).load_state_dict(None)
+
+
 def test_the_state_of_another_optimizer_is_refused():
     tensors = leaves((3,), (4,))
     sgd = make("SGD", tensors)
