@@ -350,7 +350,8 @@ class Tensor:
         if self._node is not None and mode() & (RECORD | TRANSFORM) == RECORD | TRANSFORM:
             raise GraphError(
                 "float(): this tensor requires a gradient, which a Python number would drop\n"
-                "  help: gg.sin(t) instead of math.sin(t); or t.item(), the number as a constant"
+                "  help: gg.sin(t) instead of math.sin(t), gg.stack([...]) instead of a[i] = t; or "
+                "t.item(), the number as a constant"
             )
         return float(self.item())
 

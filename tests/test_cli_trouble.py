@@ -72,6 +72,16 @@ def test_predictions_that_are_not_finite_are_refused_by_row(run, tmp_path):
     assert not (tmp_path / "told.csv").exists()
 
 
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("row", ["{x}e200,{x}", "{x},{x}e200"])
+def test_numbers_that_cannot_be_standardised_are_refused(row, run, tmp_path):
+    text = "".join(row.format(x=x) + "\n" for x in range(50))
+    (tmp_path / "line.csv").write_text("x,y\n" + text)
+    status, out, err = run(*line("--epochs", "1"))
+    assert (status, out) == (2, "")
+    assert "holds numbers whose squares overflow, up to 4.9e+201; help: correct them" in err
+
+
 def test_missing_values_to_predict_from_name_the_training(run, tmp_path):
     run(*line("--epochs", "1"))
     (tmp_path / "new.csv").write_text("x,z\n1,1\n,1\n")

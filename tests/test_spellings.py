@@ -82,10 +82,22 @@ def test_a_typo_is_an_attribute_error():
 # Python's numbers drop a gradient
 
 
+def filled(x):
+    a = np.zeros(2)
+    a[0] = x
+    return a.sum()
+
+
 @pytest.mark.parametrize(
     "f",
-    [math.sin, lambda x: float(x) * x, lambda x: x * math.exp(x), lambda x: gg.grad(math.cos)(x)],
-    ids=["math.sin", "float", "math.exp", "nested"],
+    [
+        math.sin,
+        filled,
+        lambda x: float(x) * x,
+        lambda x: x * math.exp(x),
+        lambda x: gg.grad(math.cos)(x),
+    ],
+    ids=["math.sin", "a[i] = t", "float", "math.exp", "nested"],
 )
 def test_a_number_of_what_is_differentiated_is_refused(f):
     with pytest.raises(GraphError, match=r"float\(\): .*\n  help: gg\.sin\(t\) instead of math\.s"):

@@ -57,8 +57,14 @@ class _Call:
             passed[k] = rebuild(aliases)
         chosen = {k % len(args) for k in argnums} if args else set()
         passed = [a if k in chosen else _constants(a) for k, a in enumerate(passed)]
-        with transforming():
-            out = f(*passed, **{name: _constants(value) for name, value in kwargs.items()})
+        named = {name: _constants(value) for name, value in kwargs.items()}
+        try:
+            with transforming():
+                out = f(*passed, **named)
+        except ValueError as error:
+            if isinstance(error.__cause__, GraphError):  # which NumPy hid: a[i] = t of an array a
+                raise error.__cause__ from error
+            raise
         self.aux: Any = None
         if has_aux:
             if not isinstance(out, tuple) or len(out) != 2:

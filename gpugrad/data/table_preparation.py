@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -74,7 +75,7 @@ class TablePreparation(Preparation):
         columns = tuple(_fitted(column, table, self.impute) for column in self.columns)
         if self.classes:
             return replace(self, columns=columns)
-        mean, std = _mean_and_std(np.asarray(targets, dtype=np.float64))
+        mean, std = _mean_and_std(np.asarray(targets, dtype=np.float64), self.target)
         return replace(self, columns=columns, target_mean=mean, target_std=std)
 
     def transform(self, rows: Any) -> NDArray[np.float32]:
@@ -168,13 +169,19 @@ def _fitted(column: Number | Category, table: Table, impute: bool) -> Number | C
         texts, counts = np.unique(present.astype(str), return_counts=True)
         return replace(column, fill=str(texts[counts.argmax()]) if impute else None)
     fill = float(np.median(present)) if impute else None
-    mean, std = _mean_and_std(_filled(values, fill))
+    mean, std = _mean_and_std(_filled(values, fill), column.name)
     return replace(column, mean=mean, std=std, fill=fill)
 
 
-def _mean_and_std(values: NDArray[Any]) -> tuple[float, float]:
+def _mean_and_std(values: NDArray[Any], name: str) -> tuple[float, float]:
     """Mean and population standard deviation; a constant gives itself and 1, and so becomes 0."""
-    std = float(values.std())
+    with np.errstate(over="ignore", invalid="ignore"):
+        std = float(values.std())
+    if not math.isfinite(std):
+        raise DataError(
+            f"column {name!r} holds numbers whose squares overflow, up to {abs(values).max():g}\n"
+            "  help: correct them, or give the column in a larger unit"
+        )
     if std == 0.0 or values.min() == values.max():  # std of ten times 0.1 is not quite 0
         return float(values[0]), 1.0
     return float(values.mean()), std

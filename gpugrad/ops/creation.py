@@ -106,7 +106,7 @@ def linspace(start: Any, stop: Any, num: int = 50, dtype: Any = None) -> Tensor:
         wanted = default_float() if both.dtype.kind != "f" else both.dtype
         share = np.linspace(0.0, 1.0, num).astype(wanted).reshape((num,) + (1,) * both.ndim)
         spaced = start * (1 - share) + stop * share
-        return spaced if dtype is None else astype(spaced, as_dtype(dtype))
+        return astype(spaced, wanted if dtype is None else as_dtype(dtype))  # type: ignore[no-any-return]
     wanted = default_float() if dtype is None else as_dtype(dtype)
     return Tensor._wrap(np.linspace(start, stop, num).astype(wanted))
 
