@@ -246,7 +246,10 @@ class Tensor:
         return self.data
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray[Any, Any]:
-        if copy or (dtype is not None and np.dtype(dtype) != self.dtype):
+        converted = dtype is not None and np.dtype(dtype) != self.dtype
+        if converted and copy is False:
+            raise OptionError(f"__array__(copy=False): {self.dtype} becomes {dtype} by a copy only")
+        if copy or converted:
             return np.array(self.numpy(), dtype=dtype)
         return self.numpy()
 

@@ -845,3 +845,11 @@ def test_numpy_save_works_on_a_constant():
     np.save(buffer, gg.tensor(X).numpy())
     buffer.seek(0)
     np.testing.assert_array_equal(np.load(buffer), X)
+
+
+def test_numpy_gets_no_copy_where_it_asked_for_none():
+    t = gg.tensor([1.0, 2.0])
+    assert np.shares_memory(np.asarray(t, copy=False), t.data)
+    assert np.asarray(t, dtype=np.float64).dtype == np.float64
+    with pytest.raises(OptionError, match=r"float32 becomes .*float64.* by a copy only"):
+        np.asarray(t, dtype=np.float64, copy=False)
