@@ -60,3 +60,16 @@ def test_mnist_says_how_to_call_it(tmp_path):
     )
     assert found.returncode == 1
     assert "python examples/mnist.py FOLDER" in found.stderr
+
+
+def test_the_simulated_gpu_finds_the_missing_barrier(tmp_path):
+    pytest.importorskip("numba", reason="the extra `simulate` is not installed")
+    lines = run("column_sums.py", cwd=tmp_path)
+    source = (FOLDER / "column_sums.py").read_text().splitlines()
+    mistake = next(k for k, line in enumerate(source, 1) if "found[t] += " in line)
+    assert lines[0].startswith("hasty: a race on byte 128 of shared memory: nothing orders")
+    assert re.search(rf"column_sums\.py:{mistake}, by thread \(0, 0, 0\)", lines[1])
+    assert any(
+        line.startswith("loads touch 20,000 sectors of 32 bytes where 2,500") for line in lines
+    )
+    assert float(re.fullmatch(r"sums right to (\S+)", lines[-1])[1]) < 1e-6

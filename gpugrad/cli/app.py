@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
+from gpugrad.cli.profile import profile
 from gpugrad.errors import OptionError
 from gpugrad.train.settings import DATA, DEFAULTS, DTYPES, OPTIMIZERS, SCHEDULES, Settings
 
@@ -163,6 +164,9 @@ def devices() -> None:
 
     for device in found():
         print(device)
+
+
+app.command()(profile)
 
 
 @app.callback(invoke_without_command=True)

@@ -58,7 +58,6 @@ def profile(
     cc: Annotated[str, typer.Option(help="the compute capability of the card")] = "7.5",
     shared_bytes: Annotated[int, typer.Option(help="dynamic shared memory of a block")] = 0,
     html: Annotated[Path | None, typer.Option(help="write a page for the browser too")] = None,
-    checks: Annotated[bool, typer.Option(help="look for races and bad addresses too")] = True,
     seed: Annotated[int, typer.Option(help="of the arrays that are drawn")] = 0,
 ) -> None:
     """Run a Numba CUDA kernel without a GPU, and print its source with what each line did."""
@@ -81,7 +80,6 @@ def profile(
             *values,
             cc=(int(capability[1]), int(capability[2])),
             shared_bytes=shared_bytes,
-            checks=checks,
         )
     except simulate.Fault as fault:
         typer.echo(f"gpugrad: {type(fault).__name__}: {one_line(fault)}", err=True)

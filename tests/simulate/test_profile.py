@@ -89,7 +89,7 @@ def test_the_kernel_is_found_and_run(target, run, launches):
     [(kernel, grid, block, (x, factor, zeros), options)] = launches
     assert kernel.__name__ == "scale"
     assert (grid, block) == ((4,), (256,))
-    assert options == {"cc": (7, 5), "shared_bytes": 0, "checks": True}
+    assert options == {"cc": (7, 5), "shared_bytes": 0}
     assert (x.shape, x.dtype, factor) == ((1000,), np.float32, 2.5)
     assert not zeros.any()
     assert "    10            32  |     out[0] = x[0] * factor" in out.splitlines()
@@ -99,13 +99,13 @@ def test_the_kernel_is_found_and_run(target, run, launches):
 
 def test_options(run, launches, tmp_path):
     status, out, _ = run(
-        KERNEL, "--grid", "3,2", "--block", "16, 16", "--cc", "8.0", "--no-checks",
+        KERNEL, "--grid", "3,2", "--block", "16, 16", "--cc", "8.0",
         "--html", "page.html", "--shared-bytes", 64, "--args", "1", "--args", "2",
     )  # fmt: skip
     assert status == 0
     [(_, grid, block, args, options)] = launches
     assert (grid, block, args) == ((3, 2), (16, 16), (1, 2))
-    assert options == {"cc": (8, 0), "shared_bytes": 64, "checks": False}
+    assert options == {"cc": (8, 0), "shared_bytes": 64}
     assert (tmp_path / "page.html").read_text().startswith("<!DOCTYPE html>")
     assert out.splitlines()[-1] == "page: page.html"
 
