@@ -1,4 +1,4 @@
-"""A CUDA kernel with a mistake, run with no GPU: what the simulated one says, and the kernel mended.
+"""A CUDA kernel with a mistake, run with no GPU: what the simulated one says; then mended.
 
 Each block adds up a column of a matrix: its threads add some rows each, and then each other's sums.
 """
