@@ -12,7 +12,8 @@ is written out as source, once for each primitive, the way `dataclasses` writes 
         node = plans[which arguments need a gradient].record(...)
         return Tensor(y, node)
 
-`Plan.record` is written out likewise, for the set of arguments that need a gradient.
+`Plan.record` and `Plan.pull` are written out likewise, for the set of arguments that need a
+gradient. Tensors and nodes are made slot by slot there, which spares a call for each.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ import numpy as np
 
 from gpugrad.device import CPU
 from gpugrad.errors import OptionError
+from gpugrad.graph import Output
 from gpugrad.mode import mode
 from gpugrad.promotion import SCALARS, unify
 from gpugrad.tensor import TYPES, Tensor
@@ -44,7 +46,8 @@ def compiled_call(primitive: Primitive, count: int) -> Rule:
     scope: dict[str, Any] = {
         "_TYPES": TYPES, "_SCALARS": SCALARS, "_MISSING": MISSING, "_FAILURES": FAILURES,
         "_forward": primitive.forward, "_xp": CPU.xp, "_mode_now": mode, "_ndarray": np.ndarray,
-        "_asarray": np.asarray, "_wrap": Tensor._wrap, "_shared_version": shared_version,
+        "_asarray": np.asarray, "_new": object.__new__, "_Tensor": Tensor, "_Output": Output,
+        "_shared_version": shared_version,
         "_converted": converted, "_defaults": primitive.defaults, "_type": type, "_map": map,
         "_float": float, "_plans": primitive.plans(count),
     }  # fmt: skip
@@ -91,21 +94,43 @@ def _lines(p: Primitive, names: list[str]) -> list[str]:
     passed = [arrays, ys, *(f"_node_{k}, _version_{k}" for k in every), *p.options]
     recorded = f"_plans[{needs}].record({', '.join(passed)}, _version, _mode)"
     if p.outputs:
-        return [
-            *lines,
+        first, *more = p.output_variables
+        lines += [
             f"    {ys} = _map(_asarray, _y)",
             "    _version = None",
-            f"    if not _mode & 1 or ({constant}): return tuple(_map(_wrap, ({ys})))",
-            f"    return {recorded}.tensors({ys})",
+            f"    if not _mode & 1 or ({constant}):",
+            f"        {' = '.join(['_node', *(f'_node{y}' for y in more)])} = None",
+            "    else:",
+            f"        _node = {recorded}",
+            *(f"        _node{y} = _Output(_node, {k})" for k, y in enumerate(more, 1)),
+            *_wrapped("_result", first, "_node"),
         ]
+        for y in more:
+            lines += _wrapped(f"_result{y}", y, f"_node{y}")
+        return [*lines, f"    return _result, {', '.join(f'_result{y}' for y in more)}"]
+    # Only a view, or an argument itself, shares an argument's memory and so its version.
+    own = " and ".join(["_y.base is None", *(f"_y is not _array_{k}" for k in every)])
     fixed = " and ".join(f"_version_{k} is None" for k in every)
+    # The result of floating operands mostly has their dtype, and need not be asked for its kind.
+    same = "_y.dtype is not _dtype and " if p.floating or not p.separate else ""
     return [
         *lines,
         "    if _type(_y) is not _ndarray: _y = _asarray(_y)",
-        f"    _version = None if {fixed} else _shared_version({given}, _y)",
-        f"    if not _mode & 1 or ({constant}) or _y.dtype.kind != 'f':",
-        "        return _wrap(_y, None, _version)",
-        f"    return _wrap(_y, {recorded}, _version)",
+        f"    _version = None if ({fixed}) or ({own}) else _shared_version({given}, _y)",
+        f"    if not _mode & 1 or ({constant}) or ({same}_y.dtype.kind != 'f'): _node = None",
+        f"    else: _node = {recorded}",
+        *_wrapped("_result", "_y", "_node", "_version"),
+        "    return _result",
+    ]
+
+
+def _wrapped(name: str, array: str, node: str, version: str = "None") -> list[str]:
+    """The lines that make a tensor, as `Tensor._wrap` would."""
+    return [
+        f"    {name} = _new(_Tensor)",
+        f"    {name}._data = {array}",
+        f"    {name}._node = {node}",
+        f"    {name}._version = {version}",
     ]
 
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from gpugrad.plan import Plan
     from gpugrad.tensor import Tensor
 
-_next_number = count(1).__next__
+next_number = count(1).__next__
 
 
 class Vertex:
@@ -40,7 +40,7 @@ class Vertex:
         self.parents = parents  # (position among the arguments, vertex)
         self.shape = shape
         self.dtype = dtype
-        self.number = _next_number()
+        self.number = next_number()
         self.hooks: dict[Any, Callable[[Tensor], Tensor | None]] | None = None
         self.keep_grad = False
         self.grad: Tensor | None = None
@@ -80,31 +80,18 @@ class Leaf(Vertex):
 
 
 class Node(Vertex):
-    """One recorded operation. `saved` is None once a backward pass has freed it."""
+    """One recorded operation. `saved` is None once a backward pass has freed it.
+
+    `Plan.record` makes it, and sets its slots itself: it runs for every recorded operation.
+    """
 
     __slots__ = ("layout", "place", "plan", "saved", "versions")
 
-    def __init__(
-        self,
-        plan: Plan,
-        parents: tuple[tuple[int, Vertex], ...],
-        shape: tuple[int, ...],
-        dtype: Dtype,
-        saved: tuple[Any, ...],
-        versions: tuple[tuple[int, Version, int], ...],
-    ) -> None:
-        # Written out instead of calling super(): this runs for every recorded operation.
-        self.plan = plan
-        self.parents = parents
-        self.shape = shape
-        self.dtype = dtype
-        self.saved: tuple[Any, ...] | None = saved
-        self.versions = versions  # (position of what is kept, its version, the count then)
-        self.number = _next_number()
-        self.hooks = self.grad = None
-        self.place: tuple[str, int] | None = None  # the user's line, where an error may want it
-        self.keep_grad = False
-        self.layout: tuple[tuple[tuple[int, ...], Dtype], ...] = ()  # of several outputs
+    plan: Plan
+    saved: tuple[Any, ...] | None
+    versions: tuple[tuple[int, Version, int], ...]  # position of what is kept, its version, count
+    place: tuple[str, int] | None  # the user's line, where an error may want it
+    layout: tuple[tuple[tuple[int, ...], Dtype], ...]  # of several outputs
 
     @property
     def name(self) -> str:  # type: ignore[override]
@@ -139,32 +126,10 @@ class Node(Vertex):
         differentiable: bool,
         retain: bool,
     ) -> list[tuple[Vertex, Any]]:
-        g = grads.pop(self)
-        plan, values = self.plan, self.values(xp, differentiable)
-        if not retain:
-            self.saved = None
-        if self.layout and type(g) is not Several:
-            g = Several({0: g})
-        if plan.tail is not None:
-            g = xp.chain(g, plan.tail(xp, g, values))
-            values = values[: plan.after_tail]
-        shares: list[tuple[Vertex, Any]] = []
-        for position, parent in self.parents:
-            if needed is None or parent in needed:
-                share = plan.pulls[position](xp, g, values)
-                if share.shape != parent.shape:
-                    share = xp.sum_to(share, shape=parent.shape)
-                if share.dtype is not parent.dtype and share.dtype != parent.dtype:
-                    share = xp.astype(share, parent.dtype)
-                shares.append((parent, share))
+        shares: list[tuple[Vertex, Any]] = self.plan.pull(
+            self, xp, grads, needed, differentiable, retain
+        )
         return shares
-
-    def tensors(self, *ys: Any) -> tuple[Tensor, ...]:
-        """The outputs as tensors; the first is the node's own, the others are an `Output` each."""
-        from gpugrad.tensor import Tensor
-
-        more = [Tensor._wrap(y, Output(self, k, y.shape, y.dtype)) for k, y in enumerate(ys[1:], 1)]
-        return (Tensor._wrap(ys[0], self), *more)
 
     def _complain(self, position: int, version: Version) -> None:
         what = self.plan.kept_name(position)
@@ -180,8 +145,8 @@ class Output(Vertex):
 
     __slots__ = ("index",)
 
-    def __init__(self, node: Node, index: int, shape: tuple[int, ...], dtype: Dtype) -> None:
-        super().__init__(((0, node),), shape, dtype)
+    def __init__(self, node: Node, index: int) -> None:
+        super().__init__(((0, node),), *node.layout[index])
         self.index = index
 
     @property

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from gpugrad.errors import GraphError
-from gpugrad.graph import Node, Output, Vertex
+from gpugrad.graph import Node, Output, Several, Vertex, next_number
 from gpugrad.namespace import Namespace
 from gpugrad.tensor import Tensor
 from gpugrad.version import FOREIGN, user_place
@@ -59,12 +59,9 @@ class Plan:
         self.partials = {
             k: self._compiled(rule, k) for k, rule in rules.items() if rule in primitive.partials
         }
-        self.pulls = {
-            k: _chained(self.partials[k]) if k in self.partials else self._compiled(rule, k)
-            for k, rule in rules.items()
-        }
         self.tail = self._compiled(tail, 0) if tail is not None else None
         self.record = self._recorder()
+        self.pull = self._puller(rules, tail)
 
     def _rule(self, position: int) -> Rule:
         name = self.primitive.argument_name(position).partition("[")[0]
@@ -78,25 +75,26 @@ class Plan:
     def _named(self, rules: dict[int, Rule], tail: Rule | None) -> list[str]:
         """Every name that the rules need a value for."""
         primitive = self.primitive
-        named = [name for rule in rules.values() for name in inspect.signature(rule).parameters]
+        named = [name for rule in rules.values() for name in _named_by(rule)]
         if primitive.linear:  # its tangent is itself, with the other arguments as they were
             others = {j for k in rules for j in range(self.count) if j != k}
             named += [primitive.argument_name(j) for j in sorted(others)]
             named += primitive.options
-        self.after_tail = len(
-            {*named} - {"xp", "g", "position"}
-        )  # what only the tail needs follows
-        if tail is not None:
-            named += inspect.signature(tail).parameters
+        if tail is not None:  # what only the tail needs comes last
+            named += _named_by(tail)
         return [name for name in dict.fromkeys(named) if name not in ("xp", "g", "position")]
 
     def _compiled(self, rule: Rule, position: int) -> Compiled:
         """`rule` as a function of (xp, g, values)."""
-        order = {name: f"values[{k}]" for k, name in enumerate(self.names)}
-        order |= {"xp": "xp", "g": "g", "position": str(position - len(self.primitive.arrays))}
-        passed = ", ".join(order[name] for name in inspect.signature(rule).parameters)
-        compiled: Compiled = eval(f"lambda xp, g, values: rule({passed})", {"rule": rule})
+        source = f"lambda _xp, _g, _values: {self._call_of('_rule', rule, position, '_values[{}]')}"
+        compiled: Compiled = eval(source, {"_rule": rule})
         return compiled
+
+    def _call_of(self, function: str, rule: Rule, position: int, value: str) -> str:
+        """The source of a call of `rule`; `value` with a number is how a saved value is written."""
+        order = {name: value.format(k) for k, name in enumerate(self.names)}
+        order |= {"xp": "_xp", "g": "_g", "position": str(position - len(self.primitive.arrays))}
+        return f"{function}({', '.join(order[name] for name in _named_by(rule))})"
 
     # Keeping
 
@@ -126,18 +124,20 @@ class Plan:
             f"{self._whole(name) if place is None else variables[place]}, "
             for name, place in zip(self.names, self.places, strict=True)
         )
-        lines += [
-            f"    _about = {ys[0]}.shape, {ys[0]}.dtype",
-            f"    _node = _Node(_plan, ({parents}), *_about, ({saved}), _versions)",
-            "    if _versions or _mode & 2: _node.place = _user_place()",
-        ]
-        if p.outputs:
-            layout = "".join(f"({y}.shape, {y}.dtype), " for y in ys)
-            lines += [f"    _node.layout = ({layout})"]
+        slots = {
+            "plan": "_plan", "parents": f"({parents})", "saved": f"({saved})",
+            "versions": "_versions", "shape": f"{ys[0]}.shape", "dtype": f"{ys[0]}.dtype",
+            "layout": f"({''.join(f'({y}.shape, {y}.dtype), ' for y in p.outputs and ys)})",
+            # Two callers up stands whoever called the operation.
+            "place": "_user_place(2) if _versions or _mode & 2 else None",
+            "number": "_next_number()", "hooks": "None", "keep_grad": "False", "grad": "None",
+        }  # fmt: skip
+        lines += ["    _node = _new(_Node)"]
+        lines += [f"    _node.{slot} = {value}" for slot, value in slots.items()]
         lines += ["    return _node"]
         scope: dict[str, Any] = {
-            "_plan": self, "_Node": Node, "_FOREIGN": FOREIGN, "_user_place": user_place,
-            "_shape": np.shape,
+            "_plan": self, "_new": object.__new__, "_Node": Node, "_next_number": next_number,
+            "_FOREIGN": FOREIGN, "_user_place": user_place, "_shape": np.shape,
         }  # fmt: skip
         exec(compile("\n".join(lines), f"<gpugrad record of {p.name}>", "exec"), scope)
         record: Rule = scope["record"]
@@ -161,6 +161,52 @@ class Plan:
             return f"({''.join(f'_shape(_array_{k}), ' for k in more)})"
         return f"_shape(_array_{p.arrays.index(argument)})"
 
+    def _puller(self, rules: dict[int, Rule], tail: Rule | None) -> Rule:
+        """The function that pulls the cotangent of a node back to its parents: its source.
+
+        It is what `Vertex.pull` says, and calls every rule once.
+        """
+        saved = [f"_value_{k}" for k in range(len(self.names))]
+        lines = [
+            "def pull(_node, _xp, _grads, _needed, _differentiable, _retain):",
+            "    _g = _grads.pop(_node)",
+            "    _saved = _node.saved",
+            "    if _saved is None or _node.versions or _type(_xp) is not _Namespace:",
+            "        _saved = _node.values(_xp, _differentiable)",
+            f"    {''.join(f'{value}, ' for value in saved)} = _saved" if saved else "",
+            "    if not _retain: _node.saved = _saved = None",
+            f"    {''.join(f'(_, _parent_{k}), ' for k in self.tracked)} = _node.parents",
+        ]
+        scope: dict[str, Any] = {"_Several": Several, "_Namespace": Namespace, "_type": type}
+        if self.primitive.outputs:
+            lines += ["    if _type(_g) is not _Several: _g = _Several({0: _g})"]
+        if tail is not None:
+            scope["_tail"] = tail
+            lines += [f"    _g = _xp.chain(_g, {self._call_of('_tail', tail, 0, '_value_{}')})"]
+            later = {name for rule in rules.values() for name in _named_by(rule)}
+            used_up = [k for k, name in enumerate(self.names) if name not in later]
+            lines += [f"    del {saved[k]}" for k in used_up]
+        lines += ["    _shares = []"]
+        for k, rule in rules.items():
+            scope[f"_rule_{k}"] = rule
+            share = self._call_of(f"_rule_{k}", rule, k, "_value_{}")
+            if k in self.partials:
+                share = f"_xp.chain(_g, {share})"
+            lines += [
+                f"    if _needed is None or _parent_{k} in _needed:",
+                f"        _share = {share}",
+                f"        if _share.shape != _parent_{k}.shape:",
+                f"            _share = _xp.sum_to(_share, shape=_parent_{k}.shape)",
+                f"        _dtype = _parent_{k}.dtype",
+                "        if _share.dtype is not _dtype and _share.dtype != _dtype:",
+                "            _share = _xp.astype(_share, _dtype)",
+                f"        _shares.append((_parent_{k}, _share))",
+            ]
+        lines += ["    return _shares"]
+        exec(compile("\n".join(lines), f"<gpugrad pull of {self.primitive.name}>", "exec"), scope)
+        pull: Rule = scope["pull"]
+        return pull
+
     def wrapped(self, node: Node, connected: bool) -> tuple[Any, ...]:
         """The saved values as tensors; if `connected`, part of the graph they came from."""
         saved: tuple[Any, ...] = node.saved or ()
@@ -168,8 +214,8 @@ class Plan:
         if connected:
             vertices.update(node.parents)
             vertices[self.count] = node
-            for k, (shape, dtype) in enumerate(node.layout[1:], 1):
-                vertices[self.count + k] = Output(node, k, shape, dtype)
+            for k in range(1, len(node.layout)):
+                vertices[self.count + k] = Output(node, k)
 
         def wrap(value: Any, place: int) -> Any:
             vertex: Any = vertices.get(place)
@@ -214,10 +260,5 @@ class Plan:
         return primitive(*arrays, **options)
 
 
-def _chained(partial: Compiled) -> Compiled:
-    """The pull of an elementwise operation from its partial."""
-
-    def pull(xp: Any, g: Any, values: tuple[Any, ...]) -> Any:
-        return xp.chain(g, partial(xp, g, values))
-
-    return pull
+def _named_by(rule: Rule) -> list[str]:
+    return list(inspect.signature(rule).parameters)

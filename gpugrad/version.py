@@ -35,9 +35,9 @@ class Version:
 FOREIGN = Version()
 
 
-def user_place() -> tuple[str, int] | None:
-    """File and line of the innermost caller outside gpugrad."""
-    frame = sys._getframe(1)
+def user_place(ours: int = 0) -> tuple[str, int] | None:
+    """File and line of the innermost caller outside gpugrad, beyond the `ours` nearest ones."""
+    frame = sys._getframe(1 + ours)
     while frame is not None and frame.f_code.co_filename.startswith(_OURS):
         frame = frame.f_back  # type: ignore[assignment]
     return None if frame is None else (frame.f_code.co_filename, frame.f_lineno)
