@@ -29,6 +29,7 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable, Sequence
+from types import FunctionType
 from typing import Any, overload
 
 import numpy as np
@@ -295,6 +296,9 @@ def method(name: str) -> Callable[[Rule], Rule]:
 
             def attached(self: Tensor, other: Any) -> Any:
                 return function(self, other) if isinstance(other, OPERANDS) else NotImplemented
+        elif isinstance(function, FunctionType):
+            setattr(Tensor, name, function)
+            return function
         else:
 
             def attached(self: Tensor, *args: Any, **options: Any) -> Any:  # type: ignore[misc]

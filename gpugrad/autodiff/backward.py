@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Collection, Iterable
 from contextlib import nullcontext
+from heapq import heapify, heappop, heappush
 from operator import attrgetter
 from typing import Any
 
@@ -19,6 +20,8 @@ from gpugrad.mode import WATCH, enable_grad, mode, no_grad
 from gpugrad.primitive import method
 from gpugrad.tensor import Tensor, asarray, describe
 from gpugrad.version import describe_place
+
+AS_IT_IS = nullcontext()
 
 
 def users_first(roots: Iterable[Vertex]) -> list[Vertex]:
@@ -56,7 +59,6 @@ def leading_to(targets: Iterable[Vertex], order: list[Vertex]) -> set[Vertex]:
 
 def walk(
     grads: dict[Vertex, Any],
-    order: list[Vertex],
     targets: Collection[Vertex] | None = None,
     *,
     retain_graph: bool,
@@ -64,9 +66,11 @@ def walk(
 ) -> dict[Vertex, Any]:
     """Carry cotangents from users to what they use; return those of leaves and of targets.
 
+    Of the vertices that have a cotangent, the one with the highest number goes first: whatever
+    uses it is numbered higher, so by then it has received all that it will receive.
+
     Args:
-        grads: the cotangents at the roots: arrays, or tensors if `differentiable`.
-        order: the vertices under the roots, users first; used up.
+        grads: the cotangents at the roots: arrays, or tensors if `differentiable`; used up.
         targets: go only towards these vertices (None: to every leaf).
         retain_graph: keep what the nodes saved for another pass.
         differentiable: record the pass itself, so that its result can be differentiated.
@@ -75,12 +79,11 @@ def walk(
     watching = mode() & WATCH
     ours: set[Vertex] = set()  # whose cotangent is a sum made here, which may be added to in place
     arrived: dict[Vertex, Any] = {}
-    needed = None if targets is None else leading_to(targets, order)
-    order.reverse()
-    while order:
-        vertex = order.pop()
-        if vertex not in grads:
-            continue
+    needed = None if targets is None else leading_to(targets, users_first(grads))
+    waiting = [(-vertex.number, vertex) for vertex in grads if not vertex.is_leaf]
+    heapify(waiting)
+    while waiting:
+        vertex = heappop(waiting)[1]
         if vertex.hooks or vertex.keep_grad:
             grads[vertex] = _show(vertex, grads[vertex], differentiable)
         if targets is not None and vertex in targets:
@@ -91,15 +94,18 @@ def walk(
                 _check_nan(vertex, share)
             if parent not in grads:
                 grads[parent] = share
+                if not parent.is_leaf:
+                    heappush(waiting, (-parent.number, parent))
             elif parent in ours and type(share) is not Several:
                 grads[parent] += share
             else:
                 grads[parent] = grads[parent] + share
                 if not differentiable:
                     ours.add(parent)
-    for leaf, g in grads.items():  # nothing else is left
-        arrived[leaf] = _show(leaf, g, differentiable) if leaf.hooks else g
-    return arrived
+    for leaf in grads:  # nothing else is left
+        if leaf.hooks:
+            grads[leaf] = _show(leaf, grads[leaf], differentiable)
+    return grads | arrived if arrived else grads
 
 
 def _show(vertex: Vertex, g: Any, differentiable: bool) -> Any:
@@ -193,20 +199,20 @@ def backward(
         )
     g = cotangent_for(self, gradient, "backward")
     retain = create_graph if retain_graph is None else retain_graph
-    with enable_grad() if create_graph else nullcontext(), np.errstate(all="ignore"):
+    with enable_grad() if create_graph else AS_IT_IS, np.errstate(all="ignore"):
         arrived = walk(
             {root: g if create_graph else g._data},
-            users_first([root]),
             retain_graph=retain,
             differentiable=create_graph,
         )
+        wrap = Tensor._wrap
         for leaf, share in arrived.items():
             held = leaf.grad
             if create_graph:
                 leaf.grad = share if held is None else held + share
             else:
                 total = share if held is None else held._data + share
-                leaf.grad = Tensor._wrap(np.asarray(total))
+                leaf.grad = wrap(total if type(total) is np.ndarray else np.asarray(total))
 
 
 def gradients(
@@ -224,10 +230,9 @@ def gradients(
             share: Any = g if differentiable else g._data
             held = grads.get(out._node)
             grads[out._node] = share if held is None else held + share
-    order = users_first(list(grads))
-    with enable_grad() if differentiable else nullcontext(), np.errstate(all="ignore"):
+    with enable_grad() if differentiable else AS_IT_IS, np.errstate(all="ignore"):
         arrived = walk(
-            grads, order, set(targets), retain_graph=retain_graph, differentiable=differentiable
+            grads, set(targets), retain_graph=retain_graph, differentiable=differentiable
         )
     return [_finished(target, arrived.get(target)) for target in targets]
 

@@ -84,7 +84,6 @@ def _transposed(node: Node, tangents: dict[Vertex, Any], differentiable: bool) -
                 roots[share._node] = tangent if held is None else held + tangent
     arrived = walk(
         roots,
-        users_first(list(roots)),
         set(leaves.values()),
         retain_graph=False,
         differentiable=differentiable,
