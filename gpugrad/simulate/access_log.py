@@ -14,11 +14,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 Ints = NDArray[np.int64]
-READ, WRITE, ATOMIC = 0, 1, 2
+# STRONG reads are volatile or relaxed loads: with atomics they never race (PTX ISA, section 8).
+READ, WRITE, ATOMIC, STRONG = 0, 1, 2, 3
+AGAINST = {
+    READ: (WRITE, ATOMIC),
+    WRITE: (ATOMIC, READ, STRONG, WRITE),
+    ATOMIC: (WRITE, READ),
+    STRONG: (WRITE,),
+}
 PC_BITS, SIZE_SHIFT, KIND_SHIFT, STEP = 23, 23, 26, 1 << 28
 SPAN_BITS = 3
 PAIRS = 1 << 20  # pairs of accesses compared at a time
-COMPACT = 1 << 22  # logged lanes of a home after which repeated accesses are dropped
+SCATTERED = 512  # instructions, of few lanes in all, after which they become one record
+COMPACT = 1 << 22  # logged lanes of a home after which repeated accesses are dropped,
+FEW = 1 << 12  # if its instructions are on average of so few lanes that they may well be repeated
 
 
 def pc_of(stamp: Any) -> Any:
@@ -27,7 +36,7 @@ def pc_of(stamp: Any) -> Any:
 
 
 def kind_of(stamp: Any) -> Any:
-    """READ, WRITE or ATOMIC, of a stamp or of many."""
+    """READ, WRITE, ATOMIC or STRONG, of a stamp or of many."""
     return (stamp >> KIND_SHIFT) & 3
 
 
@@ -36,15 +45,37 @@ def width_of(stamp: Any) -> Any:
     return (stamp >> SIZE_SHIFT) & 7
 
 
+def spread(values: NDArray[Any], lanes: int) -> NDArray[Any]:
+    """One value for each lane, of an array that holds one for all of them or one for each."""
+    return values if len(values) == lanes else np.broadcast_to(values, lanes)
+
+
 @dataclass
 class Record:
-    """Accesses of one size, of one instruction, or of many after `Log.compact`."""
+    """Accesses of one size, of one instruction, or of many after `Log.compact`.
+
+    Attributes:
+        first, last: of the bytes that any of them touches.
+        offset: by lane; None if each lane's bytes follow those of the lane before.
+    """
 
     newest: int
     size: int
-    offset: Ints
+    first: int
+    last: int
+    offset: Ints | None
     tag: Ints
     stamp: int | Ints
+
+    def offsets(self) -> Ints:
+        """The byte that each lane's access begins at."""
+        if self.offset is None:
+            return np.arange(self.first, self.last, self.size)
+        return spread(self.offset, len(self.tag))
+
+    def stamps(self) -> Ints:
+        """The stamp of each lane's access."""
+        return spread(np.atleast_1d(self.stamp), len(self.tag))
 
 
 class Log:
@@ -56,9 +87,17 @@ class Log:
 
     def add(self, offset: Ints, tag: Ints, stamp: int, size: int) -> None:
         """Note an instruction's accesses. The arrays are kept: they must not change any more."""
-        self.records.append(Record(stamp, size, offset, tag, stamp))
-        self.lanes += len(offset)
-        if self.lanes > self.limit:
+        first, last = int(offset.min()), int(offset.max()) + size
+        kept: Ints | None = offset
+        if last - first == size * len(tag) and (offset[1:] - offset[:-1] == size).all():
+            kept = None
+        elif last - first == size:
+            kept = offset[:1].copy()
+        self.records.append(Record(stamp, size, first, last, kept, tag, stamp))
+        self.lanes += len(tag)
+        count = len(self.records)
+        scattered = count > SCATTERED and self.lanes < SCATTERED << 8
+        if scattered or (self.lanes > self.limit and self.lanes < FEW * count):
             self.compact()
 
     def compact(self) -> None:
@@ -71,11 +110,9 @@ class Log:
         kept = []
         for size in sorted({record.size for record in self.records}):
             parts = [record for record in self.records if record.size == size]
-            offset = np.concatenate([part.offset for part in parts])
+            offset = np.concatenate([part.offsets() for part in parts])
             tag = np.concatenate([part.tag for part in parts])
-            stamp = np.concatenate(
-                [np.broadcast_to(np.asarray(part.stamp), part.offset.shape) for part in parts]
-            )
+            stamp = np.concatenate([part.stamps() for part in parts])
             kind = kind_of(stamp)
             order = np.lexsort((stamp, tag, offset, kind))
             offset, tag, stamp, kind = offset[order], tag[order], stamp[order], kind[order]
@@ -84,9 +121,10 @@ class Log:
                 (offset[1:] != offset[:-1]) | (tag[1:] != tag[:-1]) | (kind[1:] != kind[:-1])
             )
             keep |= kind == WRITE
-            kept.append(Record(newest, size, offset[keep], tag[keep], stamp[keep]))
+            first, last = int(offset.min()), int(offset.max()) + size
+            kept.append(Record(newest, size, first, last, offset[keep], tag[keep], stamp[keep]))
         self.records = kept
-        self.lanes = sum(len(record.offset) for record in kept)
+        self.lanes = sum(len(record.tag) for record in kept)
         self.limit = max(COMPACT, 2 * self.lanes)
 
     def touching(self, granule: Ints, shift: int, since: int, kind: int) -> tuple[Ints, Ints, Ints]:
@@ -97,23 +135,25 @@ class Log:
         count = int(granule.max()) + 1
         asked = np.zeros(count, bool)
         asked[granule] = True
+        low, high = int(granule.min()) << shift, count << shift
         found = []
         for record in reversed(self.records):
             if record.newest < since:
                 break
-            first = record.offset >> shift
+            if record.last <= low or record.first >= high:
+                continue
+            first = record.offsets() >> shift
             for k in range(record.size >> shift):
                 touched = first + k
                 lanes = np.flatnonzero((touched < count) & asked[np.minimum(touched, count - 1)])
                 if lanes.size:
-                    stamp = np.broadcast_to(np.asarray(record.stamp), first.shape)[lanes]
-                    found.append((touched[lanes], record.tag[lanes], stamp))
+                    found.append((touched[lanes], record.tag[lanes], record.stamps()[lanes]))
         if not found:
             none = np.zeros(0, np.int64)
             return none, none, none
         touched, tag, stamp = (np.concatenate(part) for part in zip(*found, strict=True))
         if kind != WRITE:
-            other = kind_of(stamp) != kind
+            other = np.isin(kind_of(stamp), AGAINST[kind])
             touched, tag, stamp = touched[other], tag[other], stamp[other]
         return touched, tag, stamp
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from gpugrad.simulate.access import Step, address_getter, check, chosen, joined, located, space_of
+from gpugrad.simulate.arithmetic import operation
 from gpugrad.simulate.faults import UnsupportedError
 from gpugrad.simulate.fragment import Fragment
 from gpugrad.simulate.ptx import SIZES, Instruction, Register
@@ -60,12 +61,15 @@ def atomic(values: Values, instruction: Instruction, pc: int, wanted: bool) -> S
     returns = words[0] == "atom"
     name = next((word for word in words[1:] if word in OPERATIONS), None)
     kind = words[-1]
-    if name is None or kind not in SIZES or "v2" in words or "v4" in words or "2" in kind[3:]:
+    if name is None or kind not in SIZES or {"v2", "v4", "v8"} & set(words):
         raise UnsupportedError(f"PTX atomic: {instruction.text}")
     dtype, space = dtype_of(kind), space_of(instruction)
-    if kind in ("f16x2", "bf16", "bf16x2"):
-        raise UnsupportedError(f"PTX atomic of type {kind}: {instruction.text}")
     apply = OPERATIONS[name]
+    if kind in ("f16x2", "bf16", "bf16x2"):  # bits, whose sum is that of the halves in them
+        packed = operation(f"{name}.rn.{kind}")
+        if packed is None or name != "add":
+            raise UnsupportedError(f"PTX atomic of type {kind}: {instruction.text}")
+        apply = packed.function
     operands = instruction.operands[returns:]
     address = address_getter(values, operands[0], instruction)
     getters = [values.getter(operand, dtype, instruction) for operand in operands[1:]]
@@ -134,8 +138,8 @@ def _in_turn(apply: Apply, start: Any, given: list[Any]) -> tuple[Any, Any]:
         return chain[:-1], chain[-1]
     if apply is _swap:
         return np.concatenate(([start], given[0][:-1])), given[0][-1]
-    found = np.empty(len(given[0]), start.dtype)
+    found, start = np.empty(len(given[0]), start.dtype), start.reshape(1)
     for k in range(len(found)):
-        found[k] = start
-        start = apply(start, *[value[k] for value in given])
-    return found, start
+        found[k] = start[0]
+        start = apply(start, *[value[k : k + 1] for value in given])
+    return found, start[0]

@@ -36,6 +36,7 @@ class Barriers:
         self.machine = machine
         self.waiting: dict[int, list[Waiting]] = {}
         self.arrived: dict[int, Ints] = {}
+        self.signalled: dict[int, list[tuple[Ints, Ints]]] = {}  # who does not wait
         self.grid_waiting: list[Fragment] = []
 
     def arrive(
@@ -67,6 +68,7 @@ class Barriers:
         """`bar.arrive`: count these threads, which do not wait."""
         arrived = self.arrived.setdefault(number, np.zeros(self.machine.grid.blocks, np.int64))
         np.add.at(arrived, f.block, 1)
+        self.signalled.setdefault(number, []).append((f.block, f.thread))
         self._release(number, wanted, same_line=False)
 
     def _release(self, number: int, wanted: int, same_line: bool) -> None:
@@ -106,7 +108,14 @@ class Barriers:
         self.waiting[number] = kept
         blocks = np.flatnonzero(full)
         arrived[blocks] = 0
-        self._passed(blocks)
+        if wanted == m.threads:
+            self._passed(blocks)
+        elif m.races is not None:  # who only signalled orders what it did before, all the same
+            came = [(w.f.block, w.f.thread) for w in waiting] + self.signalled.pop(number, [])
+            block, thread = (np.concatenate(part) for part in zip(*came, strict=True))
+            met = full[block]
+            m.races.meet(block[met], thread[met], block[met])
+            self.signalled[number] = [(block[~met], thread[~met])]
 
     def _passed(self, blocks: Ints) -> None:
         if self.machine.races is not None:

@@ -70,9 +70,14 @@ def permute(form: Form) -> Function:
         for place, choice in enumerate(places):
             result = result | (byte(a, b, choice).astype(np.uint32) << np.uint32(8 * place))
         shape = np.broadcast_shapes(a.shape, b.shape, selector.shape)
-        return np.broadcast_to(result, shape)
+        return _in_shape(result, shape)
 
     return run
+
+
+def _in_shape(result: Array, shape: tuple[int, ...]) -> Array:
+    """The result for all lanes, also where the operand that they differ in was not used."""
+    return result if result.shape == shape else np.broadcast_to(result, shape).copy()
 
 
 def _byte_of_all(a: Array, b: Array, choice: Array) -> Array:
@@ -186,7 +191,7 @@ def logic_of_three(form: Form) -> Function:
                 term = a if index & 4 else ~a
                 term = term & (b if index & 2 else ~b)
                 result = result | (term & (c if index & 1 else ~c))
-        return np.broadcast_to(result, np.broadcast_shapes(a.shape, b.shape, c.shape))
+        return _in_shape(result, np.broadcast_shapes(a.shape, b.shape, c.shape))
 
     word = next((word for word in form.words if word in combine), None)
     if word is None:

@@ -22,7 +22,7 @@ from gpugrad.simulate.memory import LOCAL, SHARED
 from gpugrad.simulate.program import CARRY, Program
 from gpugrad.simulate.ptx import SIZES, Address, Instruction, Register, Symbol, Vector
 from gpugrad.simulate.special import REGISTERS
-from gpugrad.simulate.values import UNSIGNED, Get, Values, bits_of, dtype_of
+from gpugrad.simulate.values import BOOL, UNSIGNED, Get, Values, bits_of, dtype_of
 
 if TYPE_CHECKING:
     from gpugrad.simulate.machine import Machine
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 Step = access.Step
 # These change nothing that the simulator models, or are modelled elsewhere.
 NOTHING = ("prefetch", "prefetchu", "discard", "applypriority", "brkpt", "pmevent", "nop")
+STRONG = {"volatile", "relaxed", "acquire", "release", "mmio"}
 YIELDING = ("atom", "red", "membar", "fence", "nanosleep")  # a loop around one may be waiting
 
 
@@ -42,8 +43,9 @@ class Decoded:
         dtypes: of each register's bits.
         shared_bytes, local_bytes: static shared memory of a block, local memory of a thread;
             the gaps in them belong to no variable.
-        waits: the blocks that end in a branch back around something that another thread may
-            have to change first.
+        waits: the blocks that end in a branch back; and in yields, around something that another
+            thread may have to change first.
+        strong: the instructions that access memory so that atomics do not race with them.
     """
 
     program: Program
@@ -56,6 +58,7 @@ class Decoded:
     local_gaps: list[tuple[int, int]]
     waits: set[int]
     yields: set[int]
+    strong: set[int]
 
 
 def decode(program: Program, symbols: dict[str, int]) -> Decoded:
@@ -101,6 +104,7 @@ def decode(program: Program, symbols: dict[str, int]) -> Decoded:
         local_gaps,
         waits,
         yields,
+        {pc for pc, i in enumerate(program.code) if STRONG & set(i.opcode.split("."))},
     )
 
 
@@ -155,23 +159,25 @@ class _Decoder:
         if found is None or first is None:
             raise UnsupportedError(f"PTX instruction: {instruction.text}")
         values = self.values
-        targets = list(values.items(first))
-        sources = list(operands[1:])
+        targets, sources = list(values.items(first)), list(operands[1:])
+        takes, makes = list(found.sources), list(found.results)
         if found.reads_carry:
             sources.append(Register(CARRY))
+            takes.append(BOOL)
         if found.writes_carry:
             targets.append(Register(CARRY))
-        if len(sources) != len(found.sources) or len(targets) > len(found.results):
+            makes.append(BOOL)
+        if len(sources) != len(takes) or len(targets) > len(makes):
             raise UnsupportedError(f"PTX operands of: {instruction.text}")
         getters = [
             values.getter(operand, dtype, instruction)
-            for operand, dtype in zip(sources, found.sources, strict=True)
+            for operand, dtype in zip(sources, takes, strict=True)
         ]
         setters = [
             values.setter(operand, dtype, instruction)
-            for operand, dtype in zip(targets, found.results, strict=False)
+            for operand, dtype in zip(targets, makes, strict=False)
         ]
-        return _computing(found.function, getters, setters, several=len(found.results) > 1)
+        return _computing(found.function, getters, setters, several=len(makes) > 1)
 
     # Moves
 
@@ -289,7 +295,4 @@ def _computing(
     if len(getters) == 2:
         a, b = getters
         return lambda m, f: write(f, function(a(f), b(f)))
-    if len(getters) == 3:
-        a, b, c = getters
-        return lambda m, f: write(f, function(a(f), b(f), c(f)))
     return lambda m, f: write(f, function(*[read(f) for read in getters]))

@@ -196,7 +196,7 @@ class Device:
                 f"not {len(parameters)}"
             )
         decoded, way = _decoded(entry.ptx, entry.name, entry.symbols)
-        shape = Grid(_three(grid), _three(block))
+        shape = Grid(_three(grid), _three(block), decoded.shared_bytes, shared_bytes)
         machine = Machine(
             decoded,
             way,
@@ -204,7 +204,6 @@ class Device:
             self.memory,
             parameter_bytes(decoded.program.parameters, list(parameters)),
             name=name or entry.name,
-            dynamic=shared_bytes,
             checks=self.checks,
             limit=self.limit,
         )

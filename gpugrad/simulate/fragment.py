@@ -21,10 +21,15 @@ WARP = 32
 
 @dataclass(frozen=True)
 class Grid:
-    """The threads of a launch: `grid` blocks of `block` threads each, as (x, y, z)."""
+    """The threads of a launch: `grid` blocks of `block` threads each, as (x, y, z).
+
+    `static` and `dynamic` are the bytes of shared memory that a block has.
+    """
 
     grid: tuple[int, int, int]
     block: tuple[int, int, int]
+    static: int = 0
+    dynamic: int = 0
 
     @cached_property
     def threads(self) -> int:

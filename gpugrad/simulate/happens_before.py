@@ -15,6 +15,7 @@ from bisect import bisect_right
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +23,13 @@ from numpy.typing import NDArray
 Ints = NDArray[np.int64]
 SPINNING = 4096  # lanes up to which repeated atomics are recognised; more do not spin on one lock
 PASTS = 16  # how many threads' pasts are kept; a loop of reads asks for the same one again
+
+
+class Memory(Protocol):
+    """What atomics are on: memory of so many bytes, told apart by identity."""
+
+    @property
+    def nbytes(self) -> int: ...
 
 
 @dataclass
@@ -40,7 +48,7 @@ class Past:
     acquires: NDArray[np.bool_]
     releases: NDArray[np.bool_]
     position: int
-    wanted: dict[object, NDArray[np.bool_]] = field(default_factory=dict)
+    wanted: dict[Memory, NDArray[np.bool_]] = field(default_factory=dict)
 
 
 class HappensBefore:
@@ -66,7 +74,7 @@ class HappensBefore:
         self._events: list[Callable[[Past], None] | None] = []
         self._times: list[int] = []
         self._pasts: OrderedDict[tuple[int, int], Past] = OrderedDict()
-        self._spins: dict[tuple[object, bytes, bytes], tuple[int, int]] = {}
+        self._spins: dict[tuple[Memory, bytes, bytes], tuple[int, int]] = {}
 
     def _event(self, time: int, back: Callable[[Past], None]) -> None:
         self._times.append(time)
@@ -111,7 +119,7 @@ class HappensBefore:
 
         self._event(time, back)
 
-    def atomic(self, time: int, home: object, offset: Ints, threads: Ints) -> None:
+    def atomic(self, time: int, home: Memory, offset: Ints, threads: Ints) -> None:
         """Each thread has executed an atomic, at a byte offset in a home, one after another."""
         if len(threads) <= SPINNING:
             # Between two fences a thread's first atomic on an address shows what it releases to
@@ -124,27 +132,19 @@ class HappensBefore:
 
         def back(past: Past) -> None:
             wanted = past.wanted.get(home)
-            asking = past.acquires[threads]
-            if asking.any():
-                top = int(offset.max()) + 1
-                if wanted is None or len(wanted) < top:
-                    wider = np.zeros(2 * top, bool)
-                    if wanted is not None:
-                        wider[: len(wanted)] = wanted
-                    wanted = past.wanted[home] = wider
-                seen = wanted[offset]
+            asks = np.flatnonzero(past.acquires[threads])
+            if wanted is None:
+                if not asks.size:
+                    return
+                wanted = past.wanted[home] = np.zeros(home.nbytes, bool)
+            seen = wanted[offset]
+            if asks.size:
                 # Those that came before, in this very instruction, on the same address.
                 places, place = np.unique(offset, return_inverse=True)
                 last = np.full(len(places), -1)
-                asks = np.flatnonzero(asking)
                 last[place[asks]] = asks
                 seen |= np.arange(len(offset)) < last[place]
-                wanted[offset[asking]] = True
-            elif wanted is None:
-                return
-            else:
-                inside = np.minimum(offset, len(wanted) - 1)
-                seen = wanted[inside] & (inside == offset)
+                wanted[offset[asks]] = True
             past.releases[threads[seen]] = True
 
         self._event(time, back)

@@ -14,21 +14,24 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from gpugrad.simulate import blame
-from gpugrad.simulate.access_log import ATOMIC, READ, WRITE
+from gpugrad.simulate.access_log import ATOMIC, READ, STRONG, WRITE
 from gpugrad.simulate.barriers import Barriers
 from gpugrad.simulate.control import Way
 from gpugrad.simulate.counts import Counts
 from gpugrad.simulate.fragment import WARP, Fragment, Grid, merged
 from gpugrad.simulate.memory import OUTSIDE, Memory, Segment
+from gpugrad.simulate.ptx import Immediate
 from gpugrad.simulate.races import Conflict, Races
 
 if TYPE_CHECKING:
     from gpugrad.simulate.decode import Decoded
+    from gpugrad.simulate.program import Program
 
 CHUNK = 1 << 15  # lanes that run together: more do not stay in a processor's cache
 LONELY = 100  # turns of a loop with nobody to give way to, before blocks that wait are let in
 PATIENCE = 1 << 16  # turns of any loop, before it gives way once
 KINDS = {"load": READ, "store": WRITE, "atomic": ATOMIC}
+STRONG_KINDS = {"load": STRONG, "store": ATOMIC, "atomic": ATOMIC}
 PRIVATE = 1 << 28  # bytes of shared (and of local) memory for blocks that run at the same time
 
 
@@ -39,7 +42,6 @@ class Machine:
         decoded: the kernel.
         memory: the device's.
         parameters: the parameter buffer.
-        dynamic: bytes of dynamic shared memory.
         checks: look for races and unwritten memory, and count.
         limit: how many instructions the blocks that run together may take.
     """
@@ -53,7 +55,6 @@ class Machine:
         parameters: bytes,
         *,
         name: str,
-        dynamic: int,
         checks: bool,
         limit: int,
     ) -> None:
@@ -61,7 +62,7 @@ class Machine:
         self.program, self.parameters = decoded.program, parameters
         self.name, self.checks, self.limit = name, checks, limit
         self.threads = grid.threads
-        self.shared_bytes = decoded.shared_bytes + dynamic
+        self.shared_bytes = grid.static + grid.dynamic
         self.shared_stride = -(-max(self.shared_bytes, 1) // 128) * 128
         self.local_bytes = decoded.local_bytes
         self.ready: dict[int, list[Fragment]] = {}
@@ -74,8 +75,9 @@ class Machine:
         self.steps = 0
         opcodes = self.program.opcodes()
         fences = bool(opcodes & {"membar", "fence"}) and bool(opcodes & {"atom", "red"})
-        syncwarps = any(i.opcode.startswith("bar.warp") for i in self.program.code)
-        self.races = Races(grid.blocks, grid.threads, fences, syncwarps) if checks else None
+        self.races = None
+        if checks:
+            self.races = Races(grid.blocks, grid.threads, fences, *_parts_that_meet(self.program))
         self.counts = Counts(len(self.program.code))
         self.lanes = [0] * len(self.program.blocks)
         self.warps = [0] * len(self.program.blocks)
@@ -223,9 +225,10 @@ class Machine:
             view, first, stored = storing
             same, key = _same(view, first, stored, len(block))
         where = np.broadcast_to(offset, len(block))
+        kinds = STRONG_KINDS if pc in self.decoded.strong else KINDS
         try:
             self.races.access(
-                segment, where, nbytes, KINDS[kind], block, thread, pc, same, value_key=key
+                segment, where, nbytes, kinds[kind], block, thread, pc, same, value_key=key
             )
         except Conflict as conflict:
             blame.race(self, f, lanes, conflict, segment, where, pc)
@@ -247,6 +250,18 @@ class Machine:
                 for pc in range(block.begin, block.end):
                     self.counts.executed(pc, self.lanes[k], self.warps[k], self.room[k])
         return self.counts
+
+
+def _parts_that_meet(program: Program) -> tuple[bool, bool]:
+    """Whether parts of a block meet other than at its barriers, and whether parts of a warp do."""
+    syncwarps = [i for i in program.code if i.opcode.startswith("bar.warp")]
+    counted = any(
+        i.opcode.startswith(("bar.", "barrier.")) and "warp" not in i.opcode and len(i.operands) > 1
+        and ".red" not in i.opcode
+        for i in program.code
+    )  # fmt: skip
+    parts = [i for i in syncwarps if i.operands not in ([Immediate(-1)], [Immediate(0xFFFFFFFF)])]
+    return bool(syncwarps) or counted, bool(parts) or counted
 
 
 def _same(view: Any, first: Any, stored: list[Any], n: int) -> tuple[Any, Any]:

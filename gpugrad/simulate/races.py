@@ -25,23 +25,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gpugrad.simulate.access_log import (
+    AGAINST,
     ATOMIC,
     KIND_SHIFT,
-    READ,
     SIZE_SHIFT,
     SPAN_BITS,
     STEP,
     WRITE,
     Ints,
     pc_of,
+    spread,
 )
 from gpugrad.simulate.epochs import Epochs
 from gpugrad.simulate.happens_before import HappensBefore
 from gpugrad.simulate.shadow import NONE, ONE, WARP_BITS, Access, Shadow
 from gpugrad.simulate.verdict import Suspect, clashing, judged
 
-AGAINST = {READ: (WRITE, ATOMIC), WRITE: (ATOMIC, READ, WRITE), ATOMIC: (WRITE, READ)}
-NAMES = ("read", "write", "atomic")
+NAMES = ("read", "write", "atomic", "volatile read")
 UNKNOWN = np.zeros(1, bool)
 
 
@@ -81,13 +81,16 @@ class Races:
     Args:
         blocks, threads: of the grid, and of each block.
         fences: the kernel holds both a fence and an atomic.
-        syncwarps: the kernel holds a `bar.warp.sync`, or has parts of blocks meet.
+        syncwarps: the kernel holds a `bar.warp.sync`.
+        parts: a mask of these may leave lanes out, or parts of blocks meet; False is quicker.
 
     Attributes:
         findings: pairs of instructions (pc, other pc) that stored the same value in a race.
     """
 
-    def __init__(self, blocks: int, threads: int, fences: bool, syncwarps: bool) -> None:
+    def __init__(
+        self, blocks: int, threads: int, fences: bool, syncwarps: bool, parts: bool = True
+    ) -> None:
         self.threads = threads
         self.findings: list[tuple[int, int]] = []
         self._bits = max(WARP_BITS, (threads - 1).bit_length())
@@ -96,7 +99,7 @@ class Races:
         self._beginning = object()  # whose shadows are of this launch, since the last grid barrier
         self._epochs = Epochs(blocks, self._bits, syncwarps)
         self._order: HappensBefore | None = None
-        if fences or syncwarps:
+        if fences or (syncwarps and parts):
             self._order = HappensBefore(self._epochs.barriers, self._bits)
         self._lanes: tuple[Ints, Ints, Ints] | None = None
 
@@ -110,15 +113,15 @@ class Races:
 
     def syncwarp(self, block: Ints, thread: Ints, mask: NDArray[Any]) -> None:
         """These lanes, all that a mask names, have passed `bar.warp.sync` with these masks."""
-        tag = self._tag(block, thread)
-        self.meet(block, thread, (tag >> (SPAN_BITS + WARP_BITS) << 32) | mask.astype(np.int64))
+        warp = self._tag(block, thread) >> (SPAN_BITS + WARP_BITS)
+        self.meet(block, thread, (warp << 32) | (mask.astype(np.int64) & 0xFFFFFFFF))
 
     def meet(self, block: Ints, thread: Ints, group: Ints) -> None:
         """The lanes with the same number in `group` have waited for one another.
 
         Groups are lanes of one warp, or threads of one block at a barrier of some of its threads.
         """
-        if self._order is None or self._epochs.warps is None:
+        if self._epochs.warps is None:
             raise ValueError("lanes of a warp met, but Races was told: syncwarps=False")
         self._now += STEP
         self._epochs.any = True
@@ -134,10 +137,13 @@ class Races:
         # Whole warps, as far as the block has lanes for them, are what the shadow understands.
         begin = (warp & ((1 << self._bits - WARP_BITS) - 1)) << WARP_BITS
         whole = alike & (lanes == (1 << np.minimum(32, self.threads - begin)) - 1)
-        if self._epochs.warps is not None:
-            self._epochs.warps[warp[whole]] = self._now
-        self._order.meet(self._now, who, place, np.where(alike, lanes, 0).astype(np.uint32)[place])
-        self._order.involved[warp[~whole] >> (self._bits - WARP_BITS)] = True
+        self._epochs.warps[warp[whole]] = self._now
+        if self._order is not None:
+            mates = np.where(alike, lanes, 0).astype(np.uint32)
+            self._order.meet(self._now, who, place, mates[place])
+            self._order.involved[warp[~whole] >> (self._bits - WARP_BITS)] = True
+        elif not whole.all():
+            raise ValueError("some lanes of a warp met, but Races was told: parts=False")
 
     def fence(self, block: Ints, thread: Ints) -> None:
         """These lanes have executed a fence."""
@@ -168,7 +174,7 @@ class Races:
         Args:
             offset: (n,) or (1,) bytes into the home, aligned to `size`. Not to be changed later,
                 nor are `block` and `thread`.
-            kind: READ, WRITE or ATOMIC.
+            kind: READ, WRITE, ATOMIC or STRONG.
             block, thread: (n,) who does it.
             same: (n,) or (1,) whether a store leaves the bytes as they are.
             value_key: (n,), (1,) or (n, k) what is stored, compared between lanes that store to one
@@ -181,16 +187,15 @@ class Races:
         shadow, tag = self._shadow(home, size), self._tag(block, thread)
         self._now += STEP
         stamp = self._now | kind << KIND_SHIFT | size.bit_length() - 1 << SIZE_SHIFT | pc
+        lanes = len(tag)
         if kind == WRITE or not self._broadcast(shadow, kind, stamp, offset, size, tag):
-            same = np.broadcast_to(UNKNOWN if same is None else same, tag.shape)
-            offset = np.broadcast_to(offset, tag.shape)
-            access = Access.of(shadow.shift, kind, stamp, offset, size, tag, same)
+            same = spread(UNKNOWN if same is None else same, lanes)
+            access = Access.of(shadow.shift, kind, stamp, spread(offset, lanes), size, tag, same)
             self._record(shadow, access, value_key)
         if shadow.log is not None:
-            shadow.log.add(np.broadcast_to(offset, tag.shape), tag, stamp, size)
+            shadow.log.add(spread(offset, lanes), tag, stamp, size)
         if kind == ATOMIC and self._fences and self._order is not None:
-            offset = np.broadcast_to(offset, tag.shape)
-            self._order.atomic(self._now, shadow, offset, tag >> SPAN_BITS)
+            self._order.atomic(self._now, shadow, spread(offset, lanes), tag >> SPAN_BITS)
 
     def _shadow(self, home: Home, size: int) -> Shadow:
         shadow: Shadow | None = home.shadow
@@ -251,12 +256,7 @@ class Races:
             own = shadow.of(a.kind)
             shadow.record(a.kind, a, self._epochs.late(own, a.where, a.tag))
             return
-        if harmless.size:
-            on = np.ones(len(a.tag), bool)
-            on[harmless] = False
-            shadow.supersede(a.granule[on], a.same[on], a.stamp)
-        else:
-            shadow.supersede(a.where, a.same, a.stamp)
+        shadow.supersede(a.where, a.same, a.stamp)
         shadow.record(WRITE, a, harmless)
 
     def _note(self, pc: int, others: Ints) -> None:

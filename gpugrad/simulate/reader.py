@@ -7,10 +7,10 @@ ended by `;`, and braces that open a scope when they begin a statement.
 from __future__ import annotations
 
 import re
-import struct
 from collections.abc import Iterator
 
 from gpugrad.simulate.faults import UnsupportedError
+from gpugrad.simulate.literals import initial_bytes, number
 from gpugrad.simulate.ptx import (
     SIZES,
     Address,
@@ -174,7 +174,7 @@ class _Reader:
         size: int | None = SIZES[kinds[-1]]
         for extent in re.findall(r"\[\s*(\d*)\s*\]", name[2]):
             size = size * int(extent) if extent and size is not None else None
-        data = _initial(initial, SIZES[kinds[-1]], kinds[-1]) if initial else None
+        data = initial_bytes(initial, SIZES[kinds[-1]], kinds[-1]) if initial else None
         alignment = int(align[1]) if align else SIZES[kinds[-1]]
         return Variable(name[1], space, kinds[-1], alignment, size, data)
 
@@ -191,8 +191,10 @@ class _Reader:
 
     def _registers(self, said: str) -> None:
         assert self.function is not None
-        _, kind, names = said.split(None, 2)
-        for name in names.split(","):
+        declared = re.fullmatch(r"\.reg\s*\.(\w+)\s+(.*)", said, re.S)
+        if declared is None:
+            raise UnsupportedError(f"PTX declaration: {said}")
+        for name in declared[2].split(","):
             many = re.match(r"\s*(%?[\w$]+)<(\d+)>", name)
             plain = [f"{many[1]}{k}" for k in range(int(many[2]))] if many else [name.strip()]
             for register in plain:
@@ -201,7 +203,7 @@ class _Reader:
                     self.count += 1
                     unique = f"{register}.{self.count}"
                     self.scopes[-1][register] = unique
-                self.function.registers[unique] = kind[1:]
+                self.function.registers[unique] = declared[1]
 
     # Instructions
 
@@ -241,12 +243,12 @@ class _Reader:
             return Vector(tuple(self._operand(part, text) for part in said.split("|")))
         if said.startswith("!"):
             return Register(self._named(said[1:].strip()), negated=True)
-        number = _number(said)
-        if number is not None:
-            return Immediate(number)
+        value = number(said)
+        if value is not None:
+            return Immediate(value)
         added = re.fullmatch(r"([\w%$.]+)\s*\+\s*(-?\w+)", said)
         if added:
-            base, offset = self._operand(added[1], text), _number(added[2])
+            base, offset = self._operand(added[1], text), number(added[2])
             assert isinstance(offset, int), text
             if isinstance(base, Symbol):
                 return Symbol(base.name, offset)
@@ -278,28 +280,3 @@ def _split(said: str) -> list[str]:
             begin = k + 1
     parts.append(said[begin:])
     return [part for part in parts if part.strip()]
-
-
-def _number(said: str) -> int | float | None:
-    if re.fullmatch(r"0[fF][0-9a-fA-F]{8}", said):
-        return float(struct.unpack("<f", struct.pack("<I", int(said[2:], 16)))[0])
-    if re.fullmatch(r"0[dD][0-9a-fA-F]{16}", said):
-        return float(struct.unpack("<d", struct.pack("<Q", int(said[2:], 16)))[0])
-    if re.fullmatch(r"-?(?:0[xX][0-9a-fA-F]+|0[bB][01]+|\d+)U?", said):
-        digits = said.rstrip("U")
-        octal = re.fullmatch(r"(-?)0([0-7]+)", digits)
-        return int(octal[1] + octal[2], 8) if octal else int(digits, 0)
-    if re.fullmatch(r"-?\d*\.\d+(?:[eE][-+]?\d+)?|-?\d+[eE][-+]?\d+", said):
-        return float(said)
-    return None
-
-
-def _initial(said: str, size: int, kind: str) -> bytes:
-    """The bytes of `{1, 2, 3}` (or of a string or a number)."""
-    numbers = [_number(part) for part in re.findall(r"[\w.+-]+", said)]
-    if any(number is None for number in numbers):
-        raise UnsupportedError(f"PTX initial value: {said.strip()[:80]}")
-    if kind.startswith("f"):
-        return b"".join(struct.pack("<d" if size == 8 else "<f", number) for number in numbers)
-    mask = (1 << 8 * size) - 1
-    return b"".join((int(number) & mask).to_bytes(size, "little") for number in numbers)  # type: ignore[arg-type]

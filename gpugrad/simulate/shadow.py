@@ -20,6 +20,7 @@ from gpugrad.simulate.access_log import (
     PC_BITS,
     READ,
     SPAN_BITS,
+    STRONG,
     WRITE,
     Ints,
     Log,
@@ -31,7 +32,7 @@ from gpugrad.simulate.access_log import (
 ONE, WARP, BLOCK, GRID = 1, 2, 3, 4  # how far apart the threads of a set are; 0: there are none
 SPAN = (1 << SPAN_BITS) - 1
 WARP_BITS = 5
-REPLACED = 3  # the set of accesses that came before the present value was stored
+REPLACED = 4  # the set of accesses that came before the present value was stored
 NONE: Ints = np.zeros(0, np.int64)
 Where = Ints | slice  # granules; a slice if they follow one another, which is much quicker
 
@@ -174,7 +175,7 @@ class Shadow:
         self.shift = size.bit_length() - 1
         self.count = -(-nbytes // size)
         self.widths = {size}
-        self.seen: list[Accessors | None] = [None] * 4
+        self.seen: list[Accessors | None] = [None] * 5
         self.log = Log() if logged else None
         self.since: Ints | None = np.zeros((2, self.count), np.int64) if logged else None
         self._scratch: Ints | None = None
@@ -229,7 +230,7 @@ class Shadow:
             same: whether the store leaves the value as it was.
         """
         readers = []
-        for kind in (READ, ATOMIC):
+        for kind in (READ, ATOMIC, STRONG):
             seen = self.seen[kind]
             if seen is not None and seen.tag[where].any():
                 readers.append(seen)
@@ -242,11 +243,8 @@ class Shadow:
                 tag = np.where(same & self.as_wide(when, stamp), 0, tag)
             for seen in readers:
                 others, at = seen.tag[where], seen.when[where]
-                both = (others != 0) & (tag != 0)
                 newer = (others != 0) & ((tag == 0) | (at > when))
                 tag, when = np.where(newer, others, tag), np.where(newer, at, when)
-                if self.log is not None:  # which came last, the log alone knows: let it be asked
-                    tag[both] = (tag[both] & ~SPAN) | GRID
         if tag.all():
             self._changed(where, tag, when, stamp)
         elif (changed := np.flatnonzero(tag)).size:

@@ -70,7 +70,8 @@ REGISTERS: dict[str, Get] = {
     "globaltimer": lambda f: _number(time.time_ns(), np.uint64),
     "globaltimer_lo": lambda f: _number(time.time_ns() & 0xFFFFFFFF),
     "globaltimer_hi": lambda f: _number(time.time_ns() >> 32 & 0xFFFFFFFF),
-    "WARP_SZ": lambda f: _number(WARP),
+    "dynamic_smem_size": lambda f: _number(f.grid.dynamic),
+    "total_smem_size": lambda f: _number(f.grid.static + f.grid.dynamic),
 }
 for axis, letter in enumerate("xyz"):
     REGISTERS[f"tid.{letter}"] = _index(lambda f: f.thread, "block", axis)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from gpugrad.simulate.faults import UnsupportedError
-from gpugrad.simulate.fragment import Fragment
+from gpugrad.simulate.fragment import WARP, Fragment
 from gpugrad.simulate.ptx import SIZES, Immediate, Instruction, Operand, Register, Symbol, Vector
 
 if TYPE_CHECKING:
@@ -65,6 +65,9 @@ class Values:
             value = constant(operand.value, dtype)
             return lambda f: value
         if isinstance(operand, Symbol):
+            if operand.name == "WARP_SZ":
+                warp = constant(WARP, dtype)
+                return lambda f: warp
             if operand.name not in self.symbols:
                 raise UnsupportedError(f"PTX name {operand.name!r} in: {instruction.text}")
             value = constant(self.symbols[operand.name] + operand.offset, dtype)

@@ -38,6 +38,7 @@ def run(opcode, *arrays, count=0):
     assert [one.dtype for one in results] == expected, opcode
     shape = np.broadcast_shapes(*(array.shape for array in arrays))
     assert {one.shape for one in results} == {shape}, opcode
+    assert all(one.flags.writeable for one in results), f"{opcode} gives its source away"
     return result
 
 

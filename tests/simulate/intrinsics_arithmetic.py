@@ -1,4 +1,4 @@
-"""Rows for Numba's own arithmetic: bits, fused products, selection, and vectors of a few numbers."""
+"""Rows for Numba's own arithmetic: bits, fused products, selection, vectors of a few numbers."""
 
 from __future__ import annotations
 
@@ -157,8 +157,14 @@ def _cancelling(dtype):
 ROWS = [
     *(_row(popc, _bits(_popc), dtype, np.int64) for dtype in (*SIGNED, *UNSIGNED)),
     *(_row(bit_count, _bits(_popc), dtype, np.int64) for dtype in (np.int32, np.uint64)),
-    *(_row(clz, _bits(references.leading_zeros), dtype, np.int64) for dtype in (*SIGNED, *UNSIGNED)),
-    *(_row(ffs, _bits(references.first_set), dtype, np.int64) for dtype in (*SIGNED[2:], *UNSIGNED[2:])),
+    *(
+        _row(clz, _bits(references.leading_zeros), dtype, np.int64)
+        for dtype in (*SIGNED, *UNSIGNED)
+    ),
+    *(
+        _row(ffs, _bits(references.first_set), dtype, np.int64)
+        for dtype in (*SIGNED[2:], *UNSIGNED[2:])
+    ),
     *(_row(brev, _bits(_brev), dtype, dtype) for dtype in (np.uint32, np.uint64)),
     *(
         Case(f"fma {np.dtype(dtype)}", fma, 1, 40, _cancelling(dtype), _fma)

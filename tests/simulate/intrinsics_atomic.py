@@ -201,7 +201,14 @@ ROWS = [
         for places in ((THREADS,) if ordered else (THREADS, 3))
     ),
     *(
-        Case(f"atomic.{kernel.py_func.__name__} {np.dtype(dtype)}", kernel, 1, THREADS, _swapped(dtype), _swap)
+        Case(
+            f"atomic.{kernel.py_func.__name__} {np.dtype(dtype)}",
+            kernel,
+            1,
+            THREADS,
+            _swapped(dtype),
+            _swap,
+        )
         for kernel in (cas, compare_and_swap)
         for dtype in INTEGERS
     ),

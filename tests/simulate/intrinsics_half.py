@@ -99,6 +99,7 @@ CHOICES = {
     "hmax_nan": _nan_wins(max),
     "hmin_nan": _nan_wins(min),
 }
+KINDS = {"hisinf": math.isinf, "hisnan": math.isnan}
 TESTS = {
     "heq": lambda x, y: x == y,
     "hne": lambda x, y: x < y or x > y,
@@ -182,6 +183,9 @@ class Format:
             if name + "u" in has:
                 either = _unordered(reference)
                 yield self.from_format(name + "u", [STRANGE, STRANGERS], np.bool_, either)
+        for name, reference in KINDS.items():
+            if name in has:
+                yield self.from_format(name, [STRANGE], np.bool_, reference)
 
 
 HALF = Format(fp16, np.float16, np.asarray, np.float16, None, same, same)

@@ -1,4 +1,4 @@
-"""Rows for arrays in shared, local and constant memory, and for loads and stores with cache hints."""
+"""Rows for arrays in shared, local and constant memory, and loads and stores with cache hints."""
 
 from __future__ import annotations
 
@@ -161,14 +161,54 @@ def _integers(generator, n=32):
 
 
 ROWS = [
-    Case("shared.array", shared_array, 1, 32, lambda g: (_integers(g), np.zeros((3, 32), np.int32)), _reversed_copies),
-    Case("shared.array of size 0", dynamic_shared_array, 1, 32, lambda g: (_integers(g), np.zeros((2, 32), np.int32)), _reversed_copies, shared_bytes=32 * 12),
-    Case("local.array", local_array, 1, 64, lambda g: (g.integers(0, 4**9, 64, np.int32), np.zeros((4, 64), np.int32)), _local_array),
-    Case("const.array_like", const_array_like, 1, 64, lambda g: (g.integers(0, 3, 64, np.int32), np.zeros(64, np.int32), np.zeros(64, np.float64)), _const_array_like),
+    Case(
+        "shared.array syncthreads",
+        shared_array,
+        1,
+        32,
+        lambda g: (_integers(g), np.zeros((3, 32), np.int32)),
+        _reversed_copies,
+    ),
+    Case(
+        "shared.array of size 0",
+        dynamic_shared_array,
+        1,
+        32,
+        lambda g: (_integers(g), np.zeros((2, 32), np.int32)),
+        _reversed_copies,
+        shared_bytes=32 * 12,
+    ),
+    Case(
+        "local.array",
+        local_array,
+        1,
+        64,
+        lambda g: (g.integers(0, 4**9, 64, np.int32), np.zeros((4, 64), np.int32)),
+        _local_array,
+    ),
+    Case(
+        "const.array_like",
+        const_array_like,
+        1,
+        64,
+        lambda g: (
+            g.integers(0, 3, 64, np.int32),
+            np.zeros(64, np.int32),
+            np.zeros(64, np.float64),
+        ),
+        _const_array_like,
+    ),
     *(
         _hinted(kernel, dtype)
         for kernel in (ldca, ldcg, ldcs, ldlu, ldcv, stcg, stcs, stwb, stwt)
         for dtype in (np.int8, np.int16, np.int32, np.float32, np.float64)
     ),
-    Case("cg.this_grid().sync()", this_grid_sync, 3, 32, lambda g: (_integers(g, 96), np.zeros(96, np.int32)), _this_grid_sync),
+    Case(
+        "cg.this_grid().sync()",
+        this_grid_sync,
+        3,
+        32,
+        lambda g: (_integers(g, 96), np.zeros(96, np.int32)),
+        _this_grid_sync,
+    ),
 ]

@@ -40,7 +40,7 @@ UNARY: dict[str, tuple[Reference, tuple[float, ...], float, float]] = {
     "ceil": (lambda x: float(np.ceil(x)), (*HALVES, *INFINITE), 0, 0),
     "cos": (math.cos, WIDE, 2, 2),
     "cosh": (math.cosh, ALL, 2, 2),
-    "cospi": (lambda x: math.cos(math.pi * math.remainder(x, 2)), HALVES, 1, 2),
+    "cospi": (references.cos_of_pi, HALVES, 1, 2),
     "erf": (math.erf, (*ALL, math.inf), 2, 2),
     "erfc": (math.erfc, (*LOW[:-1], 9.0), 4, 5),
     "erfcinv": (references.inverse_erfc, (1e-10, 1e-3, 0.1, 0.5, 0.9, 1.0, 1.2, 1.7, 1.999), 4, 6),
@@ -54,7 +54,12 @@ UNARY: dict[str, tuple[Reference, tuple[float, ...], float, float]] = {
     "floor": (lambda x: float(np.floor(x)), (*HALVES, *INFINITE), 0, 0),
     "j0": (lambda x: references.bessel_j(0, x), POSITIVE[:-2], 9, 7),
     "j1": (lambda x: references.bessel_j(1, x), POSITIVE[:-2], 9, 7),
-    "lgamma": (references.log_gamma, (0.1, 0.9, 1.0, 1.3, 2.0, 2.5, 4.0, 30.0, 1e5, -0.5, -1.7), 6, 4),
+    "lgamma": (
+        references.log_gamma,
+        (0.1, 0.9, 1.0, 1.3, 2.0, 2.5, 4.0, 30.0, 1e5, -0.5, -1.7),
+        6,
+        4,
+    ),
     "log": (math.log, (*POSITIVE, math.inf), 1, 1),
     "log10": (math.log10, POSITIVE, 2, 1),
     "log1p": (math.log1p, (-0.9, -0.5, -1e-4, 0.0, 1e-10, 1e-3, 0.3, 1.0, 7.0, 1e9), 1, 1),
@@ -69,7 +74,7 @@ UNARY: dict[str, tuple[Reference, tuple[float, ...], float, float]] = {
     "rsqrt": (lambda x: 1 / math.sqrt(x), POSITIVE, 2, 1),
     "sin": (math.sin, WIDE, 2, 2),
     "sinh": (math.sinh, ALL, 3, 2),
-    "sinpi": (lambda x: math.sin(math.pi * math.remainder(x, 2)), (-0.7, -0.3, 0.2, 0.5, 6.25), 1, 2),
+    "sinpi": (references.sin_of_pi, (-0.7, -0.3, 0.2, 0.5, 6.25, 3.0), 1, 2),
     "sqrt": (math.sqrt, POSITIVE, 0, 0),
     "tan": (math.tan, WIDE, 4, 2),
     "tanh": (math.tanh, (*ALL, math.inf), 2, 1),
@@ -133,7 +138,9 @@ def _rows() -> Iterator[Function]:
         for name, reference in (("jn", references.bessel_j), ("yn", references.bessel_y)):
             arrays = [np.array(ORDERS, np.int32), np.array((0.5, 1, 2, 4, 9, 3.3, 7, 20), dtype)]
             call = getattr(libdevice, name + suffix)
-            yield Function(name + suffix, call, arrays, [dtype], reference, 20, _relative(name, dtype))
+            yield Function(
+                name + suffix, call, arrays, [dtype], reference, 20, _relative(name, dtype)
+            )
 
 
 ROWS = list(_rows())

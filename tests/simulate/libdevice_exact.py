@@ -99,7 +99,9 @@ def _conversions() -> Iterator[Function]:
                         [numbers],
                         dtype,
                         lambda n, mode=mode, bits=bits, least=least, dtype=dtype: (
-                            references.rounded(Fraction(n % 2**bits if least == 0 else n), dtype, mode)
+                            references.rounded(
+                                Fraction(n % 2**bits if least == 0 else n), dtype, mode
+                            )
                         ),
                     )
         yield _row(
@@ -167,12 +169,13 @@ def _whole() -> Iterator[Function]:
     wide_x, wide_y = np.array(LONGS, i64), np.array(OTHERS, i64) * 0x123456789
     unsigned, signed = references.unsigned, references.signed
     small = 2**24
+    choices = np.array((0x3210, 0x7654, 0x1357, 0, 0x4520, 0x6543, 0x7777, 0x0123), i32)
     for name, columns, result, reference in (
         ("abs", [x[:-1]], i32, abs),
         ("llabs", [wide_x[:-2]], i64, abs),
         ("brev", [x], i32, lambda v: references.reversed_bits(v, 32)),
         ("brevll", [wide_x], i64, lambda v: references.reversed_bits(v, 64)),
-        ("byte_perm", [x, y, np.array((0x3210, 0x7654, 0x1357, 0, 0x4520) + (0x6543,) * 3, i32)], i32, references.chosen_bytes),
+        ("byte_perm", [x, y, choices], i32, references.chosen_bytes),
         ("clz", [x], i32, lambda v: references.leading_zeros(v, 32)),
         ("clzll", [wide_x], i32, lambda v: references.leading_zeros(v, 64)),
         ("ffs", [x], i32, lambda v: references.first_set(v, 32)),
@@ -218,7 +221,7 @@ def _pairs() -> Iterator[Function]:
             ("modf", [reals], dtype, math.modf, 0),
             ("remquo", [divided[0], abs(divided[1]) + 1], i32, references.quotient_bits, 0),
             ("sincos", [angles], dtype, lambda x: (math.sin(x), math.cos(x)), 3),
-            ("sincospi", [angles[4:]], dtype, _sine_and_cosine_of_pi, 3),
+            ("sincospi", [angles[4:]], dtype, _sincospi, 3),
         ):
             yield Function(
                 name + suffix,
@@ -230,9 +233,8 @@ def _pairs() -> Iterator[Function]:
             )
 
 
-def _sine_and_cosine_of_pi(x: float) -> tuple[float, float]:
-    angle = math.pi * math.remainder(x, 2)
-    return math.sin(angle), math.cos(angle)
+def _sincospi(x: float) -> tuple[float, float]:
+    return references.sin_of_pi(x), references.cos_of_pi(x)
 
 
 def _fast() -> Iterator[Function]:

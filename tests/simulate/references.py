@@ -50,6 +50,17 @@ def rounded_integer(value: float, mode: str) -> int:
     return {"rn": round, "rz": math.trunc, "rd": math.floor, "ru": math.ceil}[mode](value)
 
 
+def sin_of_pi(x: float) -> float:
+    """sin(pi x), exactly 0 where it is."""
+    turn = math.remainder(x, 2)
+    near = math.copysign(1 - abs(turn), turn) if abs(turn) > 0.5 else turn
+    return math.sin(math.pi * near)
+
+
+def cos_of_pi(x: float) -> float:
+    return sin_of_pi(0.5 - abs(math.remainder(x, 2)))
+
+
 def half_away(value: float) -> float:
     """Rounded to an integer, halves away from zero."""
     return math.copysign(math.floor(abs(value) + 0.5), value)

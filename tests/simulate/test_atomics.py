@@ -145,8 +145,41 @@ def test_a_sum_that_nobody_reads_back_rounds_in_turn(instruction):
     assert total[0] == expected
 
 
-@pytest.mark.parametrize("instruction", ["atom.global.add.noftz.bf16 %h1, [%a0], %h2;",
+@pytest.mark.parametrize("instruction", ["atom.global.min.noftz.bf16 %h1, [%a0], %h2;",
                                          "atom.global.frob.u32 %r1, [%a0], %r2;"])  # fmt: skip
 def test_an_unknown_atomic_is_quoted(instruction):
     with pytest.raises(simulate.UnsupportedError, match=r"PTX atomic.*: atom\.global"):
         run(instruction, np.zeros(4, np.uint32))
+
+
+@pytest.mark.parametrize("cells", [1, 40])
+def test_sums_of_packed_halves(cells):
+    values = RNG.integers(-40, 40, (N, 2)).astype(np.float16)
+    where = RNG.integers(0, cells, N).astype(np.uint32)
+    (_, found, left, _), _ = run(
+        """
+        ld.global.b32 %r1, [%e0];
+        ld.global.u32 %r20, [%e3];
+        mad.wide.u32 %d30, %r20, 4, %a2;
+        atom.global.add.noftz.f16x2 %r2, [%d30], %r1;
+        st.global.b32 [%e1], %r2;
+        """,
+        values.view(np.uint32)[:, 0], np.zeros(N, np.uint32), np.zeros(cells, np.uint32), where,
+        block=N,
+    )  # fmt: skip
+    after, olds = np.zeros((cells, 2), np.float16), np.zeros((N, 2), np.float16)
+    for lane in range(N):
+        olds[lane] = after[where[lane]]
+        after[where[lane]] += values[lane]
+    np.testing.assert_array_equal(found.view(np.float16).reshape(N, 2), olds)
+    np.testing.assert_array_equal(left.view(np.float16).reshape(cells, 2), after)
+
+
+def test_a_sum_of_bfloat16():
+    ones = np.full(N, 0x3F80, np.uint16)
+    (_, total), _ = run(
+        "ld.global.b16 %h1, [%e0]; red.global.add.noftz.bf16 [%a1], %h1;",
+        ones, np.zeros(1, np.uint16),
+        block=N,
+    )  # fmt: skip
+    assert total[0] == 0x4280  # 64

@@ -92,17 +92,25 @@ MODES = {
 }
 
 
+def permuted(x: int, y: int, selector: int) -> int:
+    source = [*x.to_bytes(4, "little"), *y.to_bytes(4, "little")]
+    chosen = []
+    for place in range(4):
+        nibble = selector >> (4 * place) & 15
+        byte = source[nibble & 7]
+        chosen.append((255 if byte & 128 else 0) if nibble & 8 else byte)
+    return int.from_bytes(bytes(chosen), "little")
+
+
 def test_prmt():
     a, b, c = (integers("u32", seed) for seed in range(3))
-    got = run("prmt.b32", a, b, c).tolist()
-    for x, y, selector, value in zip(a.tolist(), b.tolist(), c.tolist(), got, strict=True):
-        source = [*x.to_bytes(4, "little"), *y.to_bytes(4, "little")]
-        expected = []
-        for place in range(4):
-            nibble = selector >> (4 * place) & 15
-            byte = source[nibble & 7]
-            expected.append((255 if byte & 128 else 0) if nibble & 8 else byte)
-        assert value == int.from_bytes(bytes(expected), "little")
+    lanes = list(zip(a.tolist(), b.tolist(), c.tolist(), strict=True))
+    assert run("prmt.b32", a, b, c).tolist() == [permuted(*lane) for lane in lanes]
+    for selector in (0x3210, 0x7654, 0x0123, 0x5410, 0xFEDC, 0xBA98, 0x1111, 0x9180):
+        one = np.array([selector], np.uint32)
+        assert run("prmt.b32", a, b, one).tolist() == [
+            permuted(x, y, selector) for x, y, _ in lanes
+        ]
 
 
 @pytest.mark.parametrize("mode", MODES)

@@ -112,6 +112,23 @@ def test_results_are_rounded_once(opcode, kind):
         np.testing.assert_array_equal(run(full, *mixed), run(full, *repeated))
 
 
+def test_fma_of_float32_where_a_subnormal_result_ties():
+    """(2**23 - 1) * (2**23 + 1) is 2**46 less 1: just under half a last place of c."""
+    a, b, c = math.ldexp(2**23 - 1, -98), math.ldexp(2**23 + 1, -98), 2.0**-127 + 2.0**-149
+    assert held(run("fma.rn.f32", *(register([x], "f32") for x in (a, b, c))), "f32") == [c]
+
+
+@pytest.mark.parametrize("kind", ["f32", "f64"])
+def test_many_lanes_are_as_good_as_few(kind):
+    columns = [np.tile(register(x, kind), 50)[:40_001] for x in operands(kind, 3)]
+    columns[1] = columns[1][:1]
+    whole = run(f"fma.rn.{kind}", *columns)
+    for first in (0, 8_000, 16_300, 39_990):
+        few = slice(first, first + 11)
+        part = run(f"fma.rn.{kind}", columns[0][few], columns[1], columns[2][few])
+        np.testing.assert_array_equal(whole[few], part)
+
+
 def short(kind, rng, exponents):
     """Numbers of few bits with these lowest exponents."""
     bits = rng.integers(1, FORMATS[kind][0] + 1, len(exponents))

@@ -8,9 +8,13 @@ import numpy as np
 import pytest
 
 from gpugrad.simulate import access_log, happens_before
-from gpugrad.simulate.races import ATOMIC, READ, WRITE, Conflict, Races
+from gpugrad.simulate.access_log import ATOMIC, READ, STRONG, WRITE
+from gpugrad.simulate.races import Conflict, Races
 
-NAMES = ("read", "write", "atomic")
+NAMES = ("read", "write", "atomic", "volatile read")
+# Of these a plain store conflicts with each, and a plain read with an atomic.
+CLASHES = {frozenset((WRITE, kind)) for kind in (READ, WRITE, ATOMIC, STRONG)}
+CLASHES.add(frozenset((READ, ATOMIC)))
 
 
 @dataclass
@@ -64,7 +68,7 @@ class Oracle:
                 or before.home != op.home
                 or op.offset >= before.offset + before.size
                 or before.offset >= op.offset + op.size
-                or (op.kind == before.kind and op.kind != WRITE)
+                or frozenset((op.kind, before.kind)) not in CLASHES
                 or clock <= self.clocks[thread, other]
             ):
                 continue
@@ -138,7 +142,9 @@ class Run:
                 mask, first = rest[t][-1].mask, t - (t - own[0]) % 32
                 mates = [first + k for k in range(32) if mask >> k & 1 and first + k in own]
                 if all(rest[m] and rest[m][-1] == rest[t][-1] for m in mates):
-                    self.races.syncwarp(*self.place(np.array(mates)), np.full(len(mates), mask))
+                    self.races.syncwarp(
+                        *self.place(np.array(mates)), np.full(len(mates), mask, np.uint32)
+                    )
                     self.oracle.meet(np.array(mates))
                     for m in mates:
                         rest[m].pop()
@@ -208,14 +214,15 @@ def program(rng, blocks, threads, fences, syncwarps):
     programs = [[] for _ in range(blocks * threads)]
     active = rng.permutation(blocks * threads)[: rng.integers(2, 9)]
     plain, spread = rng.random() * 0.6, int(rng.integers(1, 5))
+    stores, other = rng.choice([0.2, 0.4, 0.9]), rng.choice([0.05, 0.3])
 
     def access():
         size = int(rng.choice([1, 2, 4, 8, 16], p=[0.1, 0.15, 0.5, 0.15, 0.1]))
         offset = int(rng.integers(0, max(1, 8 * spread // size))) * size
         home = int(rng.integers(0, 2))
         if rng.random() < plain:
-            kind = WRITE if rng.random() < 0.4 else READ
-            return Op("access", kind, home, offset, size, int(rng.random() < 0.3))
+            kind = WRITE if rng.random() < stores else STRONG if rng.random() < 0.3 else READ
+            return Op("access", kind, home, offset, size, int(rng.random() < other))
         if fences and rng.random() < 0.6:
             return Op("fence")
         address = 64 if fences and rng.random() < 0.8 else offset // 4 * 4
@@ -267,6 +274,7 @@ def check(seed, fences, syncwarps, orders):
 
 def test_limits_of_memory_change_no_verdict(monkeypatch):
     monkeypatch.setattr(access_log, "COMPACT", 8)
+    monkeypatch.setattr(access_log, "SCATTERED", 3)
     monkeypatch.setattr(access_log, "PAIRS", 3)
     monkeypatch.setattr(happens_before, "PASTS", 1)
     for seed in range(1000, 1100):

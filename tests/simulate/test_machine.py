@@ -165,6 +165,28 @@ def test_registers_of_a_scope_do_not_touch_those_outside():
     assert out.tolist() == [1] * N
 
 
+def test_the_carry_flag_goes_from_one_instruction_to_the_next():
+    (_, out), _ = run(
+        """
+        ld.global.u64 %d1, [%e0];
+        mov.b64 {%r1, %r2}, %d1;
+        add.cc.u32 %r3, %r1, 0x90000000;
+        addc.u32 %r4, %r2, 5;
+        mad.lo.cc.u32 %r5, %r1, 3, %r3;
+        madc.hi.u32 %r6, %r1, 3, %r4;
+        mov.b64 %d2, {%r5, %r6};
+        st.global.u64 [%e1], %d2;
+        """,
+        np.arange(N, dtype=np.uint64) * 0x30000001 + 0x100000000,
+        zeros(np.uint64),
+    )
+    before = [t * 0x30000001 + 0x100000000 for t in range(N)]
+    low = [x & 0xFFFFFFFF for x in before]
+    assert out.tolist() == [
+        (x + 0x590000000 + 3 * y) % 2**64 for x, y in zip(before, low, strict=True)
+    ]
+
+
 # Memory
 
 
@@ -273,6 +295,13 @@ def test_dynamic_shared_memory_lies_behind_the_static():
         shared_bytes=128,
     )
     assert out.tolist() == list(range(N))
+
+
+def test_a_kernel_can_ask_how_much_shared_memory_it_has():
+    (out,), _ = run(
+        "mov.u32 %r1, %dynamic_smem_size; st.global.u32 [%a0], %r1;", zeros(n=1), shared_bytes=96
+    )
+    assert out[0] == 96
 
 
 def test_local_memory_is_each_threads_own_and_generic_addresses_find_it():

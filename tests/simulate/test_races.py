@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 
 from gpugrad.simulate import access_log
-from gpugrad.simulate.races import ATOMIC, READ, WRITE, Conflict, Races
+from gpugrad.simulate.access_log import ATOMIC, READ, STRONG, WRITE
+from gpugrad.simulate.races import Conflict, Races
 
-KINDS = {"read": READ, "write": WRITE, "atomic": ATOMIC}
+KINDS = {"read": READ, "write": WRITE, "atomic": ATOMIC, "volatile read": STRONG}
 
 
 @dataclass
@@ -23,12 +24,19 @@ class Home:
 
 
 class Grid:
-    """A launch of a few blocks; threads are numbered through the grid, stores differ by default."""
+    """A launch of a few blocks, its threads numbered through the grid.
+
+    With `exact`, all threads have executed a fence, so that nothing is left to the quick half.
+    """
+
+    exact = False
 
     def __init__(self, blocks=2, threads=64, fences=False, syncwarps=False, nbytes=1 << 16):
         self.threads = threads
-        self.races = Races(blocks, threads, fences, syncwarps)
+        self.races = Races(blocks, threads, fences or self.exact, syncwarps)
         self.home = Home(nbytes)
+        if self.exact:
+            self.fence(range(blocks * threads))
 
     def place(self, lanes):
         lanes = np.atleast_1d(np.array(lanes, np.int64))
@@ -60,7 +68,13 @@ class Grid:
 
     def syncwarp(self, lanes, mask):
         lanes = np.array(lanes)
-        self.races.syncwarp(*self.place(lanes), np.full(len(lanes), mask, np.uint32))
+        self.races.syncwarp(*self.place(lanes), np.full(len(lanes), mask))
+
+
+@pytest.fixture(params=[False, True], ids=["quick", "exact"], autouse=True)
+def exact(request, monkeypatch):
+    monkeypatch.setattr(Grid, "exact", request.param)
+    return request.param
 
 
 def conflict(call, *args, **more):
@@ -70,7 +84,12 @@ def conflict(call, *args, **more):
 
 
 PAIRS = list(itertools.product(KINDS, KINDS))
-PEACEFUL = [("read", "read"), ("atomic", "atomic")]
+PEACEFUL = [
+    ("read", "read"),
+    ("atomic", "atomic"),
+    *((name, "volatile read") for name in ("read", "atomic", "volatile read")),
+    *(("volatile read", name) for name in ("read", "atomic")),
+]
 
 
 @pytest.mark.parametrize(("first", "second"), [pair for pair in PAIRS if pair not in PEACEFUL])
@@ -84,7 +103,7 @@ def test_a_write_and_any_other_access_by_another_thread_race(first, second):
 
 
 @pytest.mark.parametrize(("first", "second"), PEACEFUL)
-def test_reads_do_not_race_nor_do_atomics(first, second):
+def test_reads_do_not_race_nor_do_atomics_with_each_other_or_volatile_reads(first, second):
     grid = Grid()
     grid.access(KINDS[first], [3])
     grid.access(KINDS[second], [1, 70])
@@ -155,12 +174,20 @@ def test_whole_warps_order_themselves_alone():
     assert conflict(grid.read, [31], 32 * 4).other == (0, 32)
 
 
-def test_the_lanes_that_a_block_has_are_a_whole_warp():
+def test_a_warp_does_not_order_those_it_shares_a_granule_with():
+    grid = Grid(syncwarps=True)
+    grid.read([0])
+    grid.read([40])
+    grid.syncwarp(range(32), 0xFFFFFFFF)
+    assert conflict(grid.write, [1]).other == (0, 40)
+
+
+def test_the_lanes_that_a_block_has_are_a_whole_warp(exact):
     grid = Grid(blocks=1, threads=40, syncwarps=True)
     grid.write(range(32, 40), np.arange(8) * 4)
     grid.syncwarp(range(32, 40), 0xFFFFFFFF)
     grid.read(range(32, 40), np.arange(8)[::-1] * 4)
-    assert not grid.races._order.involved.any()  # the quick half said so
+    assert grid.races._order.involved.any() == exact  # otherwise the quick half said so
 
 
 def test_some_lanes_order_themselves_and_whom_they_have_met():
@@ -193,6 +220,11 @@ def test_part_of_a_block_may_meet():
     grid.races.meet(*grid.place(lanes), np.zeros(64, np.int64))
     grid.read([0], 63 * 4)
     assert conflict(grid.read, [0], 64 * 4).other == (0, 64)
+    grid = Grid(syncwarps=True)
+    grid.write([1, 33], [4, 132])
+    grid.races.meet(*grid.place([0, 33]), np.zeros(2, np.int64))
+    grid.read([0], 132)
+    conflict(grid.read, [0], 4)  # lane 1 of the other warp was there, not this one
 
 
 def test_lanes_of_one_instruction_are_not_ordered():
@@ -204,6 +236,7 @@ def test_lanes_of_one_instruction_are_not_ordered():
     assert (found.lane, found.other) == (0, (0, 5))
     assert conflict(Grid().write, [0, 1], [0, 0], 16, value=[[1, 2], [1, 3]]).lane == 0
     assert conflict(Grid().write, [0, 1]).lane == 0  # nothing known of the values
+    assert conflict(Grid().write, [0, 1], same=[False, True]).lane == 0
 
 
 def test_stores_of_the_same_value_are_a_finding():
@@ -213,7 +246,10 @@ def test_stores_of_the_same_value_are_a_finding():
     grid.write([65, 66], same=True, value=[9], pc=1)
     assert grid.races.findings == [(1, 1), (2, 1)]
     found = conflict(grid.write, [3], pc=4)
-    assert (found.other, found.other_pc) == ((1, 0), 1)
+    assert found.other_pc in (1, 2)
+    grid.write([5], 8, pc=2)
+    grid.write([6], 8, same=True, pc=1)
+    assert grid.races.findings == [(1, 1), (2, 1)]  # each two instructions once
     grid = Grid()
     grid.write([0, 1], [0, 0], value=None, same=True)
     assert grid.races.findings == [(0, 0)]
@@ -225,6 +261,21 @@ def test_the_same_value_in_another_width_is_a_conflict():
         grid = Grid()
         grid.write([0], 0, first)
         conflict(grid.write, [1], 0, second, same=True)
+    grid = Grid()
+    grid.write([0], 0, 8, pc=1)
+    grid.write([0], 0, 4, same=True, pc=2)
+    assert conflict(grid.write, [1], 0, 4, same=True).other_pc == 1
+
+
+def test_the_store_that_is_named_left_another_value():
+    grid = Grid()
+    grid.write([31], 12, 4, pc=1)
+    grid.write([31], 14, 2, pc=2)
+    assert conflict(grid.write, [12], 12, 4).other_pc == 2  # with the first, it may have the same
+    grid = Grid()
+    grid.write([31], pc=1)
+    grid.atomic([31], pc=2)
+    assert conflict(grid.write, [12]).other_pc == 2
 
 
 def test_what_a_store_replaced_still_races_with_the_same_value():
@@ -233,7 +284,7 @@ def test_what_a_store_replaced_still_races_with_the_same_value():
     grid.write([0], pc=1)
     grid.write([0], pc=2)
     assert conflict(grid.write, [1], same=True).other_pc == 1
-    for kind in (READ, ATOMIC):
+    for kind in (READ, ATOMIC, STRONG):
         grid = Grid()
         grid.access(kind, [0], pc=1)
         grid.write([0], pc=2)
@@ -245,6 +296,27 @@ def test_what_a_store_replaced_still_races_with_the_same_value():
     grid.write([0])
     grid.write([1], same=True)  # comes after the first, and stores as the second
     assert grid.races.findings == [(0, 0)]
+    grid = Grid()
+    for lane in (0, 0, 1):
+        grid.write([lane], same=True)
+    assert grid.races.findings == [(0, 0)]
+
+
+@pytest.mark.parametrize("kinds", [(READ, ATOMIC), (ATOMIC, READ), (READ, WRITE), (ATOMIC, WRITE)])
+def test_the_last_that_a_store_replaced_counts(kinds):
+    grid = Grid()
+    grid.access(kinds[0], [0], pc=1)
+    grid.barrier(0)
+    grid.access(kinds[1], [1], pc=2)
+    grid.write([1], pc=3)
+    assert conflict(grid.write, [0], same=True).other_pc == 2
+    grid = Grid()
+    for lane, kind in enumerate((*kinds, WRITE)):
+        grid.access(kind, [lane], pc=lane)
+        grid.barrier(0)
+    grid.write([3])
+    grid.write([4], same=True)
+    assert conflict(grid.write, [64], same=True).other_pc in (0, 1, 2)
 
 
 def test_a_grid_wide_barrier_and_a_new_launch_order_everything():
@@ -255,6 +327,14 @@ def test_a_grid_wide_barrier_and_a_new_launch_order_everything():
     conflict(grid.write, [0])
     later = Grid()
     later.read([1], home=grid.home)
+    grid = Grid(fences=True)
+    grid.write([0], 64)
+    message(grid, 0, 70)
+    grid.read([70], 64)
+    grid.races.grid_sync()
+    assert not grid.races._order._events
+    grid.write([0], 64)
+    conflict(grid.read, [70], 64)
 
 
 def test_new_memory_in_the_same_place_has_no_past():
@@ -292,6 +372,28 @@ def test_a_broadcast_counts_all_its_lanes():
     grid.read(np.arange(64))
     grid.barrier(0)
     grid.write([5])
+
+
+def message(grid, sender, receiver, address=0):
+    grid.fence([sender])
+    grid.atomic([sender], address)
+    grid.atomic([receiver], address)
+    grid.fence([receiver])
+
+
+def test_a_broadcast_reaches_who_has_not_met_the_writer():
+    grid = Grid(syncwarps=True)
+    grid.write([0])
+    grid.races.meet(*grid.place([0, 63]), np.zeros(2, np.int64))
+    grid.read([0, 63])
+    assert conflict(grid.read, [0, 5, 63]).lane == 1
+
+
+def test_lanes_near_and_far_on_one_address_count_as_far():
+    grid = Grid()
+    grid.read([0, 64, 65, 66], [0, 0, 0, 4])
+    grid.barrier(1)
+    assert conflict(grid.write, [64]).other == (0, 0)
 
 
 MESSAGE = ["fence", "release", "acquire", "fence after"]
@@ -357,10 +459,7 @@ def test_messages_are_passed_on():
     grid.write([0], 64)
     grid.barrier(0)
     for sender, receiver, address in ((1, 64, 0), (64, 129, 4)):
-        grid.fence([sender])
-        grid.atomic([sender], address)
-        grid.atomic([receiver], address)
-        grid.fence([receiver])
+        message(grid, sender, receiver, address)
     grid.barrier(2)
     grid.write([130], 64)
     conflict(grid.read, [65], 64)
@@ -430,20 +529,60 @@ def test_repeated_atomics_are_forgotten():
     for _ in range(50):
         grid.atomic(range(64))
     events = grid.races._order._events
-    assert sum(event is not None for event in events) == 3
+    assert sum(event is not None for event in events) <= 4
+    grid = Grid(fences=True)  # but the first and the last are not
+    grid.write([0], 64)
+    grid.fence([0])
+    for lane in (0, 70, 0):
+        grid.atomic([lane])
+    grid.fence([70])
+    grid.read([70], 64)
+    grid = Grid(fences=True)  # nor those on two sides of a fence
+    grid.atomic([0])
+    grid.atomic([0])
+    grid.write([0], 64)
+    message(grid, 0, 70)
+    grid.atomic([0])
+    grid.read([70], 64)
 
 
-def test_the_log_keeps_the_last_of_a_threads_reads(monkeypatch):
-    monkeypatch.setattr(access_log, "COMPACT", 100)
+def test_the_log_keeps_what_it_must(monkeypatch):
+    monkeypatch.setattr(access_log, "SCATTERED", 4)
+    lanes = np.arange(64)
     grid = Grid(fences=True)
+    grid.fence(lanes)
     for _ in range(50):
-        grid.read(range(64), np.arange(64) * 4)
+        grid.read(lanes, lanes * 4)
+    grid.read([20], 300)
+    grid.barrier(0)
+    grid.read([20], 300)
+    for _ in range(50):
+        grid.read(lanes, 32 + lanes // 8 * 4)
+    grid.write([0], 128)
+    for _ in range(6):
+        grid.write([0], 132, same=True)
+    grid.write([0], 128)
+    for _ in range(6):
+        grid.write([0], 132, same=True)
     log = grid.home.shadow.log
-    assert log.lanes <= 200
-    grid.fence(range(64))
-    assert conflict(grid.write, [1], 0).other == (0, 0)
+    assert len(log.records) < 10
+    assert log.lanes < 4 * 64 + 20
+    grid.write([1], 0)  # the reads before the barrier
+    assert 0 < conflict(grid.write, [0], 32).other[1] < 8
+    assert 0 <= conflict(grid.write, [7], 32).other[1] < 7
+    assert conflict(grid.write, [0], 300).other == (0, 20)
+    conflict(grid.write, [1], 128, same=True)
 
 
 def test_lanes_must_be_expected_to_meet():
     with pytest.raises(ValueError, match="syncwarps"):
         Grid().syncwarp(range(32), 0xFFFFFFFF)
+    grid = Grid()
+    grid.races = Races(2, 40, fences=False, syncwarps=True, parts=False)
+    grid.threads = 40
+    grid.write([0, 33], [0, 4])
+    grid.syncwarp(range(40), -1)
+    grid.read([1, 32], [0, 4])
+    conflict(grid.read, [1], 4)
+    with pytest.raises(ValueError, match="parts"):
+        grid.syncwarp([0, 1], 0b11)

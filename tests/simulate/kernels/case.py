@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -35,6 +37,30 @@ class Case:
 
     def __str__(self) -> str:
         return self.name
+
+    def check(self, launch: Callable[..., Any]) -> Any:
+        """Launch it and raise AssertionError unless the arrays are as they should be.
+
+        Args:
+            launch: runs a kernel, given its grid, block, arguments and `shared_bytes`.
+        Returns: what `launch` does.
+        """
+        generator = np.random.default_rng(zlib.crc32(self.name.encode()))
+        got = self.arguments(generator)
+        want = copy.deepcopy(got)
+        self.reference(*want)
+        report = launch(self.kernel, self.grid, self.block, *got, shared_bytes=self.shared_bytes)
+        for k, (ours, right) in enumerate(zip(got, want, strict=True)):
+            if k in self.unordered:
+                continue
+            inexact = np.issubdtype(np.asarray(ours).dtype, np.inexact)
+            if inexact and (self.relative or self.absolute):
+                np.testing.assert_allclose(
+                    ours, right, self.relative, self.absolute, err_msg=f"argument {k}"
+                )
+            else:
+                np.testing.assert_array_equal(ours, right, f"argument {k}")
+        return report
 
 
 def fused(a: Any, b: Any, c: Any) -> Any:

@@ -140,10 +140,43 @@ def _wide_arguments(dtype):
 
 
 CASES = [
-    Case("radix_histogram", radix_histogram, 3, 96, lambda g: (g.integers(0, 2**32, 501, np.uint32), np.uint32(8), np.zeros(BINS, np.int32)), _radix_histogram),
-    Case("two_pass_sum", two_pass_sum, 5, THREADS, lambda g: (floats(g, 301), np.zeros(5, np.float32), np.zeros(1, np.int32), np.zeros(1, np.float32)), _two_pass_sum),
-    Case("smooth", smooth, 3, 64, lambda g: (floats(g, 171), np.zeros(171, np.float32), np.int32(4)), _smooth),
-    Case("locked_sum", locked_sum, 4, 64, lambda g: (np.zeros(1, np.int32), g.integers(0, 99, 256, np.int32), np.zeros(1, np.int32)), _locked_sum),
+    Case(
+        "radix_histogram",
+        radix_histogram,
+        3,
+        96,
+        lambda g: (g.integers(0, 2**32, 501, np.uint32), np.uint32(8), np.zeros(BINS, np.int32)),
+        _radix_histogram,
+    ),
+    Case(
+        "two_pass_sum",
+        two_pass_sum,
+        5,
+        THREADS,
+        lambda g: (
+            floats(g, 301),
+            np.zeros(5, np.float32),
+            np.zeros(1, np.int32),
+            np.zeros(1, np.float32),
+        ),
+        _two_pass_sum,
+    ),
+    Case(
+        "smooth",
+        smooth,
+        3,
+        64,
+        lambda g: (floats(g, 171), np.zeros(171, np.float32), np.int32(4)),
+        _smooth,
+    ),
+    Case(
+        "locked_sum",
+        locked_sum,
+        4,
+        64,
+        lambda g: (np.zeros(1, np.int32), g.integers(0, 99, 256, np.int32), np.zeros(1, np.int32)),
+        _locked_sum,
+    ),
     Case("wide_atomics_signed", wide_atomics, 2, 64, _wide_arguments(np.int64), _wide_atomics),
     Case("wide_atomics_unsigned", wide_atomics, 2, 64, _wide_arguments(np.uint64), _wide_atomics),
 ]

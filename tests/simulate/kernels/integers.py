@@ -151,8 +151,22 @@ def _division_arguments(dtype):
 
 
 CASES = [
-    Case("gcd", gcd, 2, 64, lambda g: (*g.integers(0, 10**6, (2, 101), np.int32), np.zeros(101, np.int32)), _gcd),
-    Case("collatz", collatz, 2, 64, lambda g: (g.integers(1, 10**4, 90), np.zeros(90, np.int32)), _collatz),
+    Case(
+        "gcd",
+        gcd,
+        2,
+        64,
+        lambda g: (*g.integers(0, 10**6, (2, 101), np.int32), np.zeros(101, np.int32)),
+        _gcd,
+    ),
+    Case(
+        "collatz",
+        collatz,
+        2,
+        64,
+        lambda g: (g.integers(1, 10**4, 90), np.zeros(90, np.int32)),
+        _collatz,
+    ),
     Case("bit_counts_32", bit_counts, 2, 64, _bit_arguments(np.uint32), _bit_counts),
     Case("bit_counts_64", bit_counts, 2, 64, _bit_arguments(np.uint64), _bit_counts),
     Case("division_32", division, 2, 64, _division_arguments(np.int32), _division),

@@ -117,9 +117,37 @@ def _particles(generator, n=45):
 
 
 CASES = [
-    Case("median_filter", median_filter, 3, 64, lambda g: (floats(g, 150), np.int32(3), np.zeros(150, np.float32)), _median_filter),
-    Case("convolve", convolve, 2, 64, lambda g: (floats(g, 104), np.zeros(100, np.float32)), _convolve),
-    Case("rotate_taps", rotate_taps, 2, 64, lambda g: (g.integers(0, 5, 90, np.int32), np.zeros(90, np.float32)), _rotate_taps),
+    Case(
+        "median_filter",
+        median_filter,
+        3,
+        64,
+        lambda g: (floats(g, 150), np.int32(3), np.zeros(150, np.float32)),
+        _median_filter,
+    ),
+    Case(
+        "convolve",
+        convolve,
+        2,
+        64,
+        lambda g: (floats(g, 104), np.zeros(100, np.float32)),
+        _convolve,
+    ),
+    Case(
+        "rotate_taps",
+        rotate_taps,
+        2,
+        64,
+        lambda g: (g.integers(0, 5, 90, np.int32), np.zeros(90, np.float32)),
+        _rotate_taps,
+    ),
     Case("move", move, 2, 32, _particles, _move),
-    Case("recurse", recurse, 1, 64, lambda g: (g.integers(0, 8, 50), np.zeros(50, np.int64)), _recurse),
+    Case(
+        "recurse",
+        recurse,
+        1,
+        64,
+        lambda g: (g.integers(0, 8, 50), np.zeros(50, np.int64)),
+        _recurse,
+    ),
 ]
