@@ -42,8 +42,8 @@ _FLAT: WeakValueDictionary[int, np.ndarray[Any, Any]] = WeakValueDictionary()
 class Piece:
     """A stretch of the flat array, and the gradients that belong to it.
 
-    They are those of the tensors `first` to `last`, gathered into `scratch`; or, where that is
-    None, the elements `begin` to `end` of the one of tensor `first`.
+    They are those of the tensors `first` to `last`, gathered into `scratch`, each into its view in
+    `places`; or, where that is None, the elements `begin` to `end` of the one of tensor `first`.
     """
 
     parameter: Array
@@ -53,6 +53,7 @@ class Piece:
     begin: int
     end: int
     scratch: Array | None
+    places: list[Array]
 
 
 @dataclass(slots=True)
@@ -85,7 +86,7 @@ class FlatBuffer:
         self.steps = [saved[i][0] if i in saved else 0 for i in range(len(tensors))]
         self.state: dict[str, Array] = {}
         self._runs: list[Run] = []
-        self._absent = list(range(len(tensors)))  # no run yet: as if every gradient were None
+        self._planned: Any = None  # for which absent gradients and slots the runs are
         self.links: list[tuple[Tensor, Array]] = []  # each tensor, and its memory in here
         if not self._take_over():
             self.memory = self.device.xp.empty(self.size, dtype=self.dtype)
@@ -178,7 +179,7 @@ class FlatBuffer:
         """
         gradients, absent = collected
         slots = rule.slots(options)
-        if absent != self._absent or not slots.keys() <= self.state.keys():
+        if (absent, slots) != self._planned:
             self._plan(absent, slots)
         xp = self.device.xp
         update = rule.update
@@ -187,9 +188,10 @@ class FlatBuffer:
         for run in self._runs:
             for piece in run.pieces:
                 first = piece.first
-                if piece.scratch is not None:
-                    parts = gradients[first : piece.last]
-                    gradient = xp.concatenate(parts, axis=None, out=piece.scratch)
+                gradient = piece.scratch
+                if gradient is not None:  # for small arrays half the time of one concatenate
+                    for position, place in enumerate(piece.places, first):
+                        place[...] = gradients[position]
                 else:
                     if whole_of != first:  # a strided gradient is copied here, once
                         whole, whole_of = gradients[first].reshape(-1), first
@@ -198,20 +200,22 @@ class FlatBuffer:
                 update(xp, piece.parameter, gradient, piece.state, options)
             if slots:
                 if run.steps == 0:  # its neighbours may have seen as many now: plan again
-                    self._absent = [-1]
+                    self._planned = None
                 run.steps = run.steps + 1 if rule.counts else 1
-        writer, place = type(rule).__name__ + ".step", user_place()
+        writer, line = type(rule).__name__ + ".step", user_place(2)
         for run in self._runs:
             for tensor in self.tensors[run.first : run.last]:
                 version: Any = tensor._version  # not None: `adopt` has seen to it
-                version.written(writer, place)
+                version.count += 1
+                version.writer = writer
+                version.place = line
 
     def _plan(self, absent: list[int], slots: Mapping[str, float]) -> None:
         """Cut the flat array into runs, and those into pieces."""
         self._settle()
         for name in slots.keys() - self.state.keys():
             self._open(name, slots[name])
-        self._absent, self._runs = absent, []
+        self._planned, self._runs = (absent, dict(slots)), []
         scratch = self.device.xp.empty(
             min(GATHER // self.dtype.itemsize, self.size), dtype=self.dtype
         )
@@ -255,7 +259,11 @@ class FlatBuffer:
         self, start: int, stop: int, first: int, last: int, begin: int, end: int, scratch: Any
     ) -> Piece:
         state = {name: flat[start:stop] for name, flat in self.state.items()}
-        return Piece(self.memory[start:stop], state, first, last, begin, end, scratch)
+        places = []
+        if scratch is not None:
+            stretches = zip(self.tensors[first:last], self.bounds[first:last], strict=True)
+            places = [scratch[a - start : b - start].reshape(t.shape) for t, (a, b) in stretches]
+        return Piece(self.memory[start:stop], state, first, last, begin, end, scratch, places)
 
 
 def _address(array: Array) -> int:

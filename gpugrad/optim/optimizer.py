@@ -203,10 +203,10 @@ class Optimizer:
         groups, collected = self.param_groups, []
         if len(groups) != len(self._laid):
             return None
-        for group, ids, buffers in zip(groups, self._ids, self._laid, strict=True):
-            if [*map(id, group["params"])] != ids:
+        for index, group in enumerate(groups):
+            if [*map(id, group["params"])] != self._ids[index]:
                 return None
-            for buffer in buffers:
+            for buffer in self._laid[index]:
                 gradients = buffer.collect()
                 if gradients is None:
                     return None
