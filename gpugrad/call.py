@@ -38,11 +38,14 @@ MISSING: Any = type("Missing", (), {"__repr__": lambda self: "<not given>"})()
 FAILURES = (ValueError, IndexError, TypeError, OverflowError)
 
 
-def compiled_call(primitive: Primitive, count: int) -> Rule:
-    """The function of (self, arrays, options) for a call with `count` arrays."""
+def compiled_call(primitive: Primitive, count: int, first_output: bool = False) -> Rule:
+    """The function of (self, arrays, options) for a call with `count` arrays.
+
+    With `first_output` it returns that one alone of several, and makes no tensors of the others.
+    """
     first = len(primitive.arrays)
     names = [primitive.arrays[k] if k < first else f"more_{k}" for k in range(count)]
-    source = "\n".join(_lines(primitive, names))
+    source = "\n".join(_lines(primitive, names, first_output))
     scope: dict[str, Any] = {
         "_TYPES": TYPES, "_SCALARS": SCALARS, "_MISSING": MISSING, "_FAILURES": FAILURES,
         "_forward": primitive.forward, "_xp": CPU.xp, "_mode_now": mode, "_ndarray": np.ndarray,
@@ -56,7 +59,7 @@ def compiled_call(primitive: Primitive, count: int) -> Rule:
     return call
 
 
-def _lines(p: Primitive, names: list[str]) -> list[str]:
+def _lines(p: Primitive, names: list[str], first_output: bool) -> list[str]:
     """The source of the call, line by line. An underscore sets its names apart from the user's."""
     count = len(names)
     every = range(count)
@@ -66,6 +69,7 @@ def _lines(p: Primitive, names: list[str]) -> list[str]:
     given = f"({''.join(f'{n}, ' for n in names)})"
     options = "{" + ", ".join(f"{n!r}: {n}" for n in p.options) + "}"
     again = f"return _converted(_self, {given}, {options}, _rest, _unknown)"
+    again += "[0]" if first_output else ""
     lines = [f"def call({', '.join(['_self', *head, '*_rest', '**_unknown'])}):"]
     lines += [f"    if _rest or _unknown: {again}", "    _dtype = None"]
     joined = [k for k in every if not p.separate >> k & 1]
@@ -94,20 +98,20 @@ def _lines(p: Primitive, names: list[str]) -> list[str]:
     passed = [arrays, ys, *(f"_node_{k}, _version_{k}" for k in every), *p.options]
     recorded = f"_plans[{needs}].record({', '.join(passed)}, _version, _mode)"
     if p.outputs:
-        first, *more = p.output_variables
+        more = [] if first_output else p.output_variables[1:]
+        nodes = ["_node", *(f"_node{y}" for y in more)]
+        results = ["_result", *(f"_result{y}" for y in more)]
         lines += [
             f"    {ys} = _map(_asarray, _y)",
             "    _version = None",
-            f"    if not _mode & 1 or ({constant}):",
-            f"        {' = '.join(['_node', *(f'_node{y}' for y in more)])} = None",
+            f"    if not _mode & 1 or ({constant}): {' = '.join(nodes)} = None",
             "    else:",
             f"        _node = {recorded}",
-            *(f"        _node{y} = _Output(_node, {k})" for k, y in enumerate(more, 1)),
-            *_wrapped("_result", first, "_node"),
+            *(f"        {node} = _Output(_node, {k})" for k, node in enumerate(nodes) if k),
         ]
-        for y in more:
-            lines += _wrapped(f"_result{y}", y, f"_node{y}")
-        return [*lines, f"    return _result, {', '.join(f'_result{y}' for y in more)}"]
+        for result, y, node in zip(results, p.output_variables, nodes, strict=False):
+            lines += _wrapped(result, y, node)
+        return [*lines, f"    return {', '.join(results)}"]
     # Only a view, or an argument itself, shares an argument's memory and so its version.
     own = " and ".join(["_y.base is None", *(f"_y is not _array_{k}" for k in every)])
     fixed = " and ".join(f"_version_{k} is None" for k in every)

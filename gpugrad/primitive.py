@@ -29,7 +29,7 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable, Sequence
-from types import FunctionType
+from types import FunctionType, MethodType
 from typing import Any, overload
 
 import numpy as np
@@ -183,6 +183,11 @@ class Primitive:
         if call is None:
             call = self._calls[len(args)] = compiled_call(self, len(args))
         return call(self, *args, **options)
+
+    @functools.cached_property
+    def first(self) -> Rule:
+        """The same call, but it returns the first of several outputs and spares the others."""
+        return MethodType(compiled_call(self, len(self.arrays), first_output=True), self)
 
     def plans(self, count: int) -> Plans:
         """The plans for calls with `count` arrays."""

@@ -142,13 +142,14 @@ def _check_nan(vertex: Vertex, share: Any) -> None:
 def cotangent_for(out: Tensor, gradient: Any, caller: str) -> Tensor:
     """`gradient` checked against `out`; one for a scalar if None."""
     if gradient is None:
-        if out.size != 1:
+        array = out._data
+        if array.size != 1:
             raise GraphError(
                 f"{caller}: only a scalar has a gradient of its own, this is {describe(out)}\n"
                 f"  help: reduce it first (for example .sum() or .mean()), or pass the gradient of "
                 f"the same shape"
             )
-        return Tensor._wrap(_one(out.shape, out.dtype))
+        return Tensor._wrap(_one(array.shape, array.dtype))
     given = asarray(gradient)
     if given.shape != out.shape:
         raise ShapeError(

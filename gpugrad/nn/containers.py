@@ -13,7 +13,7 @@ class _Row(Module):
     """Modules held as the attributes "0", "1", ..., which are their names."""
 
     def __iter__(self) -> Iterator[Any]:
-        return iter([value for value in vars(self).values() if isinstance(value, Module)])
+        return iter([value for value in self.__dict__.values() if isinstance(value, Module)])
 
     def __len__(self) -> int:
         return len(list(iter(self)))

@@ -78,7 +78,7 @@ class MLP(Module):
         dropout = self.dropout
         if activation in FUSED:
             for layer in hidden:
-                x = linear(x, layer.weight, layer.bias, activation=activation)
+                x = linear(x, layer.weight, layer.bias, activation)
                 if dropout is not None:
                     x = dropout(x)
         else:

@@ -47,15 +47,15 @@ def cross_entropy(
     input, target = as_tensor(input), as_tensor(target)
     if input.ndim == 2 and target.ndim == 1 and input.size:  # the usual case, in one operation
         if weight is None and ignore_index == -100 and reduction == "mean" and not label_smoothing:
-            return softmax_cross_entropy(input, target)[0]
-        return softmax_cross_entropy(
+            return softmax_cross_entropy.first(input, target)
+        return softmax_cross_entropy.first(
             input,
             target,
             weight,
             ignore_index=ignore_index,
             label_smoothing=label_smoothing,
             reduction=reduction,
-        )[0]
+        )
     check_reduction("cross_entropy", reduction)
     if input.ndim == 0:
         raise ShapeError("cross_entropy: the input needs an axis of classes, (N, C)")
@@ -63,14 +63,14 @@ def cross_entropy(
     if input.shape == target.shape:
         return _with_probabilities(input, target, weight, reduction, label_smoothing)
     rows, labels, shape = _rows_of_classes("cross_entropy", input, target)
-    loss = softmax_cross_entropy(
+    loss = softmax_cross_entropy.first(
         rows,
         labels,
         weight,
         ignore_index=ignore_index,
         label_smoothing=label_smoothing,
         reduction=reduction,
-    )[0]
+    )
     return loss.reshape(shape) if reduction == "none" else loss
 
 
