@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NoReturn
 import numpy as np
 
 from gpugrad.simulate.faults import Fault, HangError, MemoryFault, RaceError, ShuffleError
+from gpugrad.simulate.flatten import LEVELS
 from gpugrad.simulate.fragment import WARP, Fragment, Ints, merged
 from gpugrad.simulate.memory import OUTSIDE, Segment
 
@@ -140,3 +141,8 @@ def hang(m: Machine, f: Fragment, at: int) -> NoReturn:
         f"more than {m.limit:,} instructions: a loop without an end, or threads that wait for "
         "what never comes",
     )  # fmt: skip
+
+
+def too_deep(m: Machine, f: Fragment, pc: int) -> NoReturn:
+    """Raise a HangError: a function calls itself more often than there is room for."""
+    fault(m, HangError, f, 0, pc, f"a function that calls itself more than {LEVELS} levels deep")

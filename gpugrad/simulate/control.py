@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from gpugrad.simulate import external
+from gpugrad.simulate import blame, external
 from gpugrad.simulate.barriers import barrier_way
 from gpugrad.simulate.faults import UnsupportedError
 from gpugrad.simulate.flow import LEAVE, MEET
@@ -55,6 +55,8 @@ def _way(decoded: Decoded, k: int) -> Way:
     head = last.opcode.split(".")[0]
     if head in ("ret", "exit"):
         return Way(lambda m, f: None)
+    if head == "too_deep":
+        return Way(lambda m, f: blame.too_deep(m, f, pc))
     if head == "trap":
         raise UnsupportedError(f"PTX instruction: {last.text}")
     if head == "bra":

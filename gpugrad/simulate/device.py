@@ -14,12 +14,12 @@ from gpugrad.simulate.control import Way, ways
 from gpugrad.simulate.decode import Decoded, decode
 from gpugrad.simulate.faults import LaunchError
 from gpugrad.simulate.findings import Finding, Place, same_value
+from gpugrad.simulate.flatten import flatten
 from gpugrad.simulate.flow import analyse
 from gpugrad.simulate.fragment import Grid
 from gpugrad.simulate.layout import parameter_bytes
 from gpugrad.simulate.machine import Machine
 from gpugrad.simulate.memory import STATES, WRITTEN, Memory, Segment
-from gpugrad.simulate.program import flatten
 from gpugrad.simulate.ptx import Module
 from gpugrad.simulate.reader import parse
 from gpugrad.simulate.report import Report

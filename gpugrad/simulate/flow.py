@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from itertools import pairwise
 
+import numpy as np
+
 from gpugrad.simulate.program import CARRY, Block, Program
 from gpugrad.simulate.ptx import Address, Instruction, Operand, Register, Symbol, Vector
 
-LEAVE = ("bra", "brx", "ret", "exit", "trap")
+LEAVE = ("bra", "brx", "ret", "exit", "trap", "too_deep")
 MEET = ("bar", "barrier", "shfl", "vote", "match", "redux", "elect", "call", "activemask")
 NO_RESULT = {
     *("st", "red", "membar", "fence", "nanosleep", "call", "prefetch", "prefetchu", "discard"),
@@ -24,7 +26,7 @@ def analyse(program: Program) -> Program:
 
 def _find_blocks(program: Program) -> None:
     code = program.code
-    if not code or code[-1].opcode.split(".")[0] not in ("ret", "exit", "bra", "trap"):
+    if not code or code[-1].opcode.split(".")[0] not in LEAVE:
         code.append(Instruction("ret", [], None, code[-1].place if code else None, "ret"))
     begins = {0, *program.labels.values()}
     for pc, instruction in enumerate(code):
@@ -113,4 +115,5 @@ def _find_live(program: Program) -> None:
             if now != live[k]:
                 live[k], changed = now, True
     for block, bits in zip(program.blocks, live, strict=True):
-        block.live = [k for k in range(len(numbers)) if bits >> k & 1]
+        packed = np.frombuffer(bits.to_bytes(len(numbers) // 8 + 1, "little"), np.uint8)
+        block.live = np.flatnonzero(np.unpackbits(packed, bitorder="little")).tolist()

@@ -433,24 +433,41 @@ def test_unknown_ptx_is_quoted(body, message):
         run(body, zeros())
 
 
-def test_a_function_that_calls_itself_is_refused():
-    module = """
-    .func (.param .b32 result) down(.param .b32 x)
-    {
-        .reg .b32 %r<4>;
-        ld.param.u32 %r1, [x];
-        { .param .b32 param0; .param .b32 retval0; st.param.b32 [param0+0], %r1;
-        call.uni (retval0), down, (param0); ld.param.b32 %r2, [retval0+0]; }
-        st.param.b32 [result+0], %r2;
-        ret;
-    }
-    """
+RECURSIVE = """
+.func (.param .b32 result) fib(.param .b32 x)
+{
+    .reg .b32 %r<9>;
+    .reg .pred %p<2>;
+    ld.param.u32 %r1, [x];
+    setp.lt.u32 %p1, %r1, 2;
+    @%p1 bra SMALL;
+    sub.u32 %r2, %r1, 1;
+    { .param .b32 param0; .param .b32 retval0; st.param.b32 [param0+0], %r2;
+    call.uni (retval0), fib, (param0); ld.param.b32 %r3, [retval0+0]; }
+    sub.u32 %r4, %r1, 2;
+    { .param .b32 param0; .param .b32 retval0; st.param.b32 [param0+0], %r4;
+    call.uni (retval0), fib, (param0); ld.param.b32 %r5, [retval0+0]; }
+    add.u32 %r6, %r3, %r5;
+    st.param.b32 [result+0], %r6;
+    ret;
+SMALL:
+    st.param.b32 [result+0], %r1;
+    ret;
+}
+"""
+
+
+def test_a_function_that_calls_itself():
     body = """
-    { .param .b32 param0; .param .b32 retval0; st.param.b32 [param0+0], %t;
-    call.uni (retval0), down, (param0); ld.param.b32 %r1, [retval0+0]; }
+    and.b32 %r9, %t, 7;
+    { .param .b32 param0; .param .b32 retval0; st.param.b32 [param0+0], %r9;
+    call.uni (retval0), fib, (param0); ld.param.b32 %r1, [retval0+0]; }
+    st.global.u32 [%e0], %r1;
     """
-    with pytest.raises(simulate.UnsupportedError, match="calls itself: down"):
-        run(body, zeros(), module=module)
+    (out,), _ = run(body, zeros(), module=RECURSIVE)
+    assert out.tolist() == [0, 1, 1, 2, 3, 5, 8, 13] * 4
+    with pytest.raises(simulate.HangError, match="calls itself more than 24 levels deep"):
+        run(body.replace("and.b32 %r9, %t, 7", "add.u32 %r9, %t, 24"), zeros(), module=RECURSIVE)
 
 
 def test_a_wrong_number_of_parameters_is_refused():
