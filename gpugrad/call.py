@@ -90,13 +90,14 @@ def _lines(p: Primitive, names: list[str], first_output: bool) -> list[str]:
         f"        raise _self.explained({given}, {options}, _error) from None",
         "    _mode = _mode_now()",
     ]
-    constant = " and ".join([*(f"_node_{k} is None" for k in every)])
-    needs = " | ".join(f"(_node_{k} is not None) << {k}" for k in every)
-    if p.tail_option:
-        needs += f" | ({p.tail_option} is None) << {count}"
+    lines += ["    _needs = 0"]
+    for k in every:
+        lines += [f"    if _node_{k} is not None: _needs += {1 << k}"]
+    # A bit of its own says that the tail is left out.
+    bare = f" + ({p.tail_option} is None) * {1 << count}" if p.tail_option else ""
     ys = ", ".join(p.output_variables)
     passed = [arrays, ys, *(f"_node_{k}, _version_{k}" for k in every), *p.options]
-    recorded = f"_plans[{needs}].record({', '.join(passed)}, _version, _mode)"
+    recorded = f"_plans[_needs{bare}].record({', '.join(passed)}, _version, _mode)"
     if p.outputs:
         more = [] if first_output else p.output_variables[1:]
         nodes = ["_node", *(f"_node{y}" for y in more)]
@@ -104,7 +105,7 @@ def _lines(p: Primitive, names: list[str], first_output: bool) -> list[str]:
         lines += [
             f"    {ys} = _map(_asarray, _y)",
             "    _version = None",
-            f"    if not _mode & 1 or ({constant}): {' = '.join(nodes)} = None",
+            f"    if not _needs or not _mode & 1: {' = '.join(nodes)} = None",
             "    else:",
             f"        _node = {recorded}",
             *(f"        {node} = _Output(_node, {k})" for k, node in enumerate(nodes) if k),
@@ -120,8 +121,8 @@ def _lines(p: Primitive, names: list[str], first_output: bool) -> list[str]:
     return [
         *lines,
         "    if _type(_y) is not _ndarray: _y = _asarray(_y)",
-        f"    _version = None if ({fixed}) or ({own}) else _shared_version({given}, _y)",
-        f"    if not _mode & 1 or ({constant}) or ({same}_y.dtype.kind != 'f'): _node = None",
+        f"    _version = None if ({own}) or ({fixed}) else _shared_version({given}, _y)",
+        f"    if not _needs or not _mode & 1 or ({same}_y.dtype.kind != 'f'): _node = None",
         f"    else: _node = {recorded}",
         *_wrapped("_result", "_y", "_node", "_version"),
         "    return _result",

@@ -8,7 +8,7 @@ and all, as soon as nobody holds its end.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Sequence
+from collections.abc import Callable
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
@@ -33,6 +33,7 @@ class Vertex:
     __slots__ = ("dtype", "grad", "hooks", "keep_grad", "number", "parents", "shape")
     is_leaf = False
     name = "leaf"
+    plan: Any  # of all but leaves: a Plan, or what pulls a cotangent back likewise
 
     def __init__(
         self, parents: tuple[tuple[int, Vertex], ...], shape: tuple[int, ...], dtype: Dtype
@@ -44,23 +45,6 @@ class Vertex:
         self.hooks: dict[Any, Callable[[Tensor], Tensor | None]] | None = None
         self.keep_grad = False
         self.grad: Tensor | None = None
-
-    def pull(
-        self,
-        xp: Any,
-        grads: dict[Vertex, Any],
-        needed: Container[Vertex] | None,
-        differentiable: bool,
-        retain: bool,
-    ) -> Sequence[tuple[Vertex, Any]]:
-        """This vertex's cotangent, taken out of `grads`, pulled back to each needed parent.
-
-        Args:
-            needed: the parents that are asked for (None: all).
-            differentiable: record what is computed as part of the graph.
-            retain: keep what was saved.
-        """
-        return ()
 
 
 class Leaf(Vertex):
@@ -118,19 +102,6 @@ class Node(Vertex):
             return self.saved
         return self.plan.wrapped(self, connected=differentiable)
 
-    def pull(
-        self,
-        xp: Any,
-        grads: dict[Vertex, Any],
-        needed: Container[Vertex] | None,
-        differentiable: bool,
-        retain: bool,
-    ) -> list[tuple[Vertex, Any]]:
-        shares: list[tuple[Vertex, Any]] = self.plan.pull(
-            self, xp, grads, needed, differentiable, retain
-        )
-        return shares
-
     def _complain(self, position: int, version: Version) -> None:
         what = self.plan.kept_name(position)
         raise VersionError(
@@ -154,15 +125,19 @@ class Output(Vertex):
         """The operation's name."""
         return self.parents[0][1].name
 
+
+class Selection:
+    """How the cotangent of an `Output` is pulled: it is a part of that of the operation."""
+
+    @staticmethod
     def pull(
-        self,
-        xp: Any,
-        grads: dict[Vertex, Any],
-        needed: Container[Vertex] | None,
-        differentiable: bool,
-        retain: bool,
+        output: Output, xp: Any, grads: dict[Vertex, Any], *_: Any
     ) -> list[tuple[Vertex, Any]]:
-        return [(self.parents[0][1], Several({self.index: grads.pop(self)}))]
+        """What `Plan.pull` does for a node."""
+        return [(output.parents[0][1], Several({output.index: grads.pop(output)}))]
+
+
+Output.plan = Selection
 
 
 class Several:

@@ -46,6 +46,7 @@ def _reduction(ufunc: str) -> Callable[[Any], Callable[..., Any]]:
 STAND_INS: dict[str, Callable[[Any], Callable[..., Any]]] = {  # of the array module
     "astype": _astype,  # NumPy 2.0 has neither this name
     "cumulative_sum": _cumulative_sum,  # nor this one
+    "dot": lambda module: module.ndarray.dot,  # 0.1 us less than the function around it
     "sum": _reduction("add"),
     "max": _reduction("maximum"),
     "min": _reduction("minimum"),

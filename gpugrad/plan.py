@@ -164,7 +164,10 @@ class Plan:
     def _puller(self, rules: dict[int, Rule], tail: Rule | None) -> Rule:
         """The function that pulls the cotangent of a node back to its parents: its source.
 
-        It is what `Vertex.pull` says, and calls every rule once.
+        It takes the node, the namespace, the cotangents by vertex (of which it takes the node's
+        out), the parents that are asked for (None: all), whether what is computed is recorded as
+        part of the graph, and whether to retain what was saved. It returns each parent with its
+        share.
         """
         saved = [f"_value_{k}" for k in range(len(self.names))]
         lines = [

@@ -20,6 +20,7 @@ from gpugrad.version import FOREIGN, Version, user_place
 if TYPE_CHECKING:
     from gpugrad.graph import Vertex
 
+_new = object.__new__
 TYPES: set[type] = set()  # Tensor and its subclasses, for look-ups that must be quick
 ArrayLike = Any  # a Tensor, a NumPy array, a Python number, or nested lists of numbers
 
@@ -86,7 +87,7 @@ class Tensor:
         version: Version | None = None,
     ) -> Tensor:
         """A tensor around `array` itself; with no version, nobody may write to that memory."""
-        self = object.__new__(cls)
+        self = _new(cls)
         self._data = array
         self._node = node
         self._version = version

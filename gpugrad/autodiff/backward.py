@@ -89,9 +89,11 @@ def walk(
         if targets is not None and vertex in targets:
             arrived[vertex] = grads[vertex]
         # The pull takes the cotangent out of `grads`, so that it is freed where it is used up.
-        for parent, share in vertex.pull(xp, grads, needed, differentiable, retain_graph):
-            if watching:
+        shares = vertex.plan.pull(vertex, xp, grads, needed, differentiable, retain_graph)
+        if watching:
+            for _, share in shares:
                 _check_nan(vertex, share)
+        for parent, share in shares:
             if parent not in grads:
                 grads[parent] = share
                 if not parent.is_leaf:
@@ -206,14 +208,13 @@ def backward(
             retain_graph=retain,
             differentiable=create_graph,
         )
-        wrap = Tensor._wrap
         for leaf, share in arrived.items():
             held = leaf.grad
             if create_graph:
                 leaf.grad = share if held is None else held + share
             else:
                 total = share if held is None else held._data + share
-                leaf.grad = wrap(total if type(total) is np.ndarray else np.asarray(total))
+                leaf.grad = Tensor._wrap(np.asarray(total))
 
 
 def gradients(

@@ -77,7 +77,7 @@ def _transposed(node: Node, tangents: dict[Vertex, Any], differentiable: bool) -
     roots: dict[Vertex, Any] = {}
     with enable_grad():
         g = Several(dict(dummies)) if node.plan.primitive.outputs else dummies[0]
-        for parent, share in node.pull(ops, {node: g}, moving, differentiable, retain=True):
+        for parent, share in node.plan.pull(node, ops, {node: g}, moving, differentiable, True):
             if isinstance(share, Tensor) and share._node is not None:
                 tangent = tangents[parent]
                 held = roots.get(share._node)
