@@ -113,7 +113,7 @@ def linear(xp: Any, x: Any, weight: Any, bias: Any = None, /, activation: str | 
         raise ValueError  # NumPy would compute something, and its gradient would be wrong
     y = xp.dot(x, weight.T)  # what matmul does with a matrix on the right, 0.3 us quicker
     if bias is not None:
-        y = xp.add(y, bias, out=y) if y.ndim else y + bias
+        y = xp.add(y, bias, out=y)
     return y if activation is None else LINEAR_ACTIVATIONS[activation][0](xp, y)
 
 

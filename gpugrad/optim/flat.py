@@ -162,11 +162,12 @@ class FlatBuffer:
             if tensor._data is not view:
                 return None
             node = tensor._node
-            if node is None or node.grad is None:
+            grad = None if node is None else node.grad
+            if grad is None:
                 absent.append(len(gradients))
                 gradients.append(None)
             else:
-                gradients.append(node.grad._data)
+                gradients.append(grad._data)
         return gradients, absent
 
     def step(self, rule: Optimizer, options: Mapping[str, Any], collected: Gradients) -> None:

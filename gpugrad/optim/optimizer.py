@@ -257,9 +257,10 @@ class Optimizer:
         """Forget the gradients, or set those there are to zeros."""
         for group in self.param_groups:
             for tensor in group["params"]:
+                node = tensor._node
                 if set_to_none:
-                    if tensor._node is not None:
-                        tensor._node.grad = None
+                    if node is not None:
+                        node.grad = None
                 elif tensor.grad is not None:
                     tensor.grad = Tensor._wrap(tensor.device.xp.zeros_like(tensor._data))
 
