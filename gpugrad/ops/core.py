@@ -34,7 +34,8 @@ def chain(xp: Any, cotangent: Any, partial: Any, /, either: bool = False) -> Any
         partial = xp.astype(partial, cotangent.dtype)
     product = cotangent * partial
     # The sum of squares is NaN exactly if an element is: one pass, and no infinity cancels another.
-    if math.isnan(xp.vdot(product, product)):
+    flat = product.ravel("K")
+    if math.isnan(flat.dot(flat)):
         undefined = (cotangent == 0) & ~xp.isfinite(partial)
         if either:
             undefined = undefined | ((partial == 0) & ~xp.isfinite(cotangent))

@@ -45,16 +45,10 @@ def cross_entropy(
     (2,)
     """
     input, target = as_tensor(input), as_tensor(target)
-    if input.ndim == 2 and target.ndim == 1 and input.size:  # the usual case, in one operation
-        if weight is None and ignore_index == -100 and reduction == "mean" and not label_smoothing:
-            return softmax_cross_entropy.first(input, target)
+    logits = input._data
+    if logits.ndim == 2 and target._data.ndim == 1 and logits.size:  # the usual case
         return softmax_cross_entropy.first(
-            input,
-            target,
-            weight,
-            ignore_index=ignore_index,
-            label_smoothing=label_smoothing,
-            reduction=reduction,
+            input, target, weight, ignore_index, label_smoothing, reduction
         )
     check_reduction("cross_entropy", reduction)
     if input.ndim == 0:
@@ -64,12 +58,7 @@ def cross_entropy(
         return _with_probabilities(input, target, weight, reduction, label_smoothing)
     rows, labels, shape = _rows_of_classes("cross_entropy", input, target)
     loss = softmax_cross_entropy.first(
-        rows,
-        labels,
-        weight,
-        ignore_index=ignore_index,
-        label_smoothing=label_smoothing,
-        reduction=reduction,
+        rows, labels, weight, ignore_index, label_smoothing, reduction
     )
     return loss.reshape(shape) if reduction == "none" else loss
 
