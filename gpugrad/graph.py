@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from gpugrad.dtypes import Dtype
 from gpugrad.errors import GraphError, VersionError
 from gpugrad.namespace import Namespace
-from gpugrad.version import Version, describe_place
+from gpugrad.version import Place, Version, describe_place
 
 if TYPE_CHECKING:
     from gpugrad.plan import Plan
@@ -74,7 +74,7 @@ class Node(Vertex):
     plan: Plan
     saved: tuple[Any, ...] | None
     versions: tuple[tuple[int, Version, int], ...]  # position of what is kept, its version, count
-    place: tuple[str, int] | None  # the user's line, where an error may want it
+    place: Place | None  # the user's line, where an error may want it
     layout: tuple[tuple[tuple[int, ...], Dtype], ...]  # of several outputs
 
     @property

@@ -10,6 +10,9 @@ from __future__ import annotations
 
 import os
 import sys
+from types import CodeType
+
+Place = tuple[CodeType, int]  # some code, and the instruction in it: its line is found when asked
 
 # Files of the package, and the functions that `gpugrad.call` and `gpugrad.plan` write out.
 _OURS = (os.path.dirname(os.path.abspath(__file__)) + os.sep, "<gpugrad ")
@@ -23,9 +26,9 @@ class Version:
     def __init__(self) -> None:
         self.count = 0
         self.writer = ""
-        self.place: tuple[str, int] | None = None
+        self.place: Place | None = None
 
-    def written(self, writer: str, place: tuple[str, int] | None) -> None:
+    def written(self, writer: str, place: Place | None) -> None:
         """Note a write by `writer`, called from the user's line `place`."""
         self.count += 1
         self.writer = writer
@@ -35,14 +38,21 @@ class Version:
 FOREIGN = Version()
 
 
-def user_place(ours: int = 0) -> tuple[str, int] | None:
-    """File and line of the innermost caller outside gpugrad, beyond the `ours` nearest ones."""
+def user_place(ours: int = 0) -> Place | None:
+    """Where the innermost caller outside gpugrad is, beyond the `ours` nearest ones."""
     frame = sys._getframe(1 + ours)
-    while frame is not None and frame.f_code.co_filename.startswith(_OURS):
+    while frame is not None:
+        code = frame.f_code
+        if not code.co_filename.startswith(_OURS):
+            return code, frame.f_lasti
         frame = frame.f_back  # type: ignore[assignment]
-    return None if frame is None else (frame.f_code.co_filename, frame.f_lineno)
+    return None
 
 
-def describe_place(place: tuple[str, int] | None) -> str:
+def describe_place(place: Place | None) -> str:
     """`place` as a reader finds it: `train.py:12`."""
-    return "an unknown place" if place is None else f"{place[0]}:{place[1]}"
+    if place is None:
+        return "an unknown place"
+    code, at = place
+    lines = (line for start, end, line in code.co_lines() if line and start <= at < end)
+    return f"{code.co_filename}:{next(lines, code.co_firstlineno)}"
