@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from gpugrad.dtypes import int64
+from gpugrad.dtypes import int64, uint64
 from gpugrad.errors import LabelError, OptionError, ShapeError
 from gpugrad.primitive import primitive
 
@@ -171,7 +171,7 @@ def _check(
     if not rows:
         return False
     # Read as unsigned, a negative label is a huge one: one comparison finds either.
-    if labels.dtype == int64 and labels.view("uint64").max() < classes:
+    if labels.dtype == int64 and xp.max(labels.view(uint64)) < classes:
         return bool(0 <= ignore_index < classes and (labels == ignore_index).any())
     if labels.min() >= 0 and labels.max() < classes:
         return bool(0 <= ignore_index < classes and (labels == ignore_index).any())
