@@ -114,10 +114,14 @@ def find_kernel(target: str) -> Any:
     except GradError:
         raise
     except Exception as error:
-        reason = " ".join(str(error).split()) or "no reason given"
-        raise OptionError(
-            f"{module_name}: cannot be imported: {type(error).__name__}: {reason}"
-        ) from None
+        kind, reason = type(error).__name__, " ".join(str(error).split()) or "no reason given"
+        if kind == "CudaSupportError":
+            reason = (
+                "it asks for a GPU while it is imported\n  help: @cuda.jit with a signature "
+                "compiles at once, for the GPU that is there: write @cuda.jit alone; and "
+                "leave cuda.to_device and launches to functions"
+            )
+        raise OptionError(f"{module_name}: cannot be imported: {kind}: {reason}") from None
     finally:
         sys.path.remove(folder)
     if not hasattr(module, name):

@@ -113,6 +113,7 @@ def _value(argument: Any) -> Any:
 
 
 def _type_of(place: str, value: Any) -> Any:
+    from numba.cuda import types
     from numba.cuda.core.errors import NumbaError
     from numba.cuda.typing.typeof import Purpose, typeof
 
@@ -139,6 +140,14 @@ def _type_of(place: str, value: Any) -> Any:
             f"{place} cannot be passed to a kernel: {what}\n"
             "  help: NumPy arrays and records, numbers, booleans, dates, and tuples of them can"
         )
+    if isinstance(kind, types.Array) and not isinstance(value, np.ndarray):
+        seen, again = np.asarray(value), np.asarray(value)
+        own = not seen.size or np.shares_memory(seen, again)
+        if kind.mutable and not (own and seen.flags.writeable):
+            raise LaunchError(
+                f"{place} lets NumPy read its elements, not write them: {type(value).__name__}\n"
+                "  help: pass a NumPy array, in which what the kernel writes can be read"
+            )
     return kind
 
 
@@ -208,7 +217,10 @@ def _parts(name: str, kind: Any, argument: Any) -> Iterator[Block | np.generic]:
 
 
 def _overlapping(blocks: list[Block]) -> Iterator[list[Block]]:
-    """Groups of blocks whose ranges of bytes overlap, directly or through others."""
+    """Groups of blocks whose ranges of bytes overlap, directly or through others.
+
+    They come in the order of the arguments, so that addresses do not depend on the host's.
+    """
     groups: list[list[Block]] = []
     end = 0
     for block in sorted(blocks, key=lambda block: byte_bounds(block.host)[0]):
@@ -217,8 +229,8 @@ def _overlapping(blocks: list[Block]) -> Iterator[list[Block]]:
             groups.append([])
         end = max(end, high)
         groups[-1].append(block)
-    for group in groups:
-        yield sorted(group, key=blocks.index)
+    groups = [sorted(group, key=blocks.index) for group in groups]
+    yield from sorted(groups, key=lambda group: blocks.index(group[0]))
 
 
 def _allocate(device: Any, group: list[Block]) -> None:

@@ -182,6 +182,7 @@ class Device:
         """Run a kernel to its end; streams are one queue here.
 
         Args:
+            entry: the kernel, such as `device.load(ptx).entries["name"]`.
             parameters: one value for each of the kernel's parameters, in order.
             shared_bytes: dynamic shared memory of a block.
             name, source, float32: for the report: the kernel's own name, where it stands, and
@@ -190,6 +191,10 @@ class Device:
             Fault: what the kernel did wrong.
             LaunchError: the parameters do not fit.
         """
+        if not isinstance(entry, Entry):
+            raise LaunchError(
+                f'launch takes an entry, as device.load(ptx).entries["name"] is, not {entry!r:.60}'
+            )
         if len(parameters) != len(entry.parameters):
             raise LaunchError(
                 f"{name or entry.name} has {len(entry.parameters)} parameters, "

@@ -139,7 +139,8 @@ def float64(
 ) -> list[Finding]:
     """Lines that compute in float64, executed or not.
 
-    Lines that only convert from or to float64 are reported if no line computes in it.
+    Lines that only convert from or to float64 are reported if no line computes in it, except for
+    `print`, which converts what it is given.
     """
     kinds = ("float64", "comparison", "conversion")
     pcs = [
@@ -147,10 +148,12 @@ def float64(
         for pc, opcode in enumerate(opcodes)
         if "f64" in opcode.split(".") and instruction_kind(opcode) in kinds
     ]
+    printed = by_place(places, [pc for pc, name in enumerate(opcodes) if name == "call.vprintf"])
     lines = {
         place: group
         for place, group in by_place(places, pcs).items()
         if not _reduces(place, {opcodes[pc] for pc in group}, counts.total(group))
+        and not (place in printed and {opcodes[pc] for pc in group} == {"cvt.f64.f32"})
     }
     computing = {
         place: group

@@ -6,6 +6,7 @@ from itertools import pairwise
 
 import numpy as np
 
+from gpugrad.simulate.faults import UnsupportedError
 from gpugrad.simulate.program import CARRY, Block, Program
 from gpugrad.simulate.ptx import Address, Instruction, Operand, Register, Symbol, Vector
 
@@ -44,15 +45,20 @@ def _find_blocks(program: Program) -> None:
         if head == "bra":
             target = last.operands[0]
             assert isinstance(target, Symbol)
-            block.following.append(program.block_at[program.labels[target.name]])
+            block.following.append(_block(program, target.name, last))
         elif head == "brx":
             table = last.operands[1]
             assert isinstance(table, Symbol)
-            block.following += [
-                program.block_at[program.labels[t]] for t in program.tables[table.name]
-            ]
+            block.following += [_block(program, t, last) for t in program.tables[table.name]]
         if head not in LEAVE or (head == "bra" and last.guard is not None):
             block.following.append(k + 1)
+
+
+def _block(program: Program, label: str, branch: Instruction) -> int:
+    at = program.labels.get(label)
+    if at is None:
+        raise UnsupportedError(f"PTX branch to {label}, a label that is not there: {branch.text}")
+    return program.block_at[at]
 
 
 def registers(instruction: Instruction) -> tuple[list[str], list[str]]:

@@ -55,6 +55,10 @@ def run(
     types = types_of(user, args)
     code = compiled(user, types, target.cc)
     shape = _dimensions("grid", grid), _dimensions("block", block)
+    try:
+        shared_bytes = operator.index(shared_bytes)
+    except TypeError:
+        raise LaunchError(f"{user.name}: shared_bytes={shared_bytes!r} is no integer") from None
     check_launch(code, *shape, shared_bytes, target)
 
     from gpugrad.simulate.device import Device

@@ -159,3 +159,35 @@ def test_a_kernel_with_its_grid_is_refused():
     configured = SimpleNamespace(dispatcher=add)  # as add[1, 32], which asks for a driver
     with pytest.raises(simulate.LaunchError, match=re.escape("write simulate.run(add, grid, ")):
         simulate.run(configured, 1, 1)
+
+
+def test_addresses_do_not_depend_on_the_hosts():
+    both, messages = np.ones(200, np.float32), set()
+    for x, out in ((both[:100], both[100:]), (both[100:], both[:100])):
+        with pytest.raises(simulate.MemoryFault, match="past the end of x") as caught:
+            simulate.run(neighbours, 1, 128, x, out)
+        messages.add(str(caught.value))
+    assert len(messages) == 1
+
+
+@pytest.mark.parametrize("copies", [True, False])
+def test_an_array_of_another_library_must_let_numpy_write(copies):
+    class Other:
+        held = np.zeros(3, np.float32)
+
+        def __dlpack__(self, **options):
+            return self.held.__dlpack__(**options)
+
+        def __dlpack_device__(self):
+            return self.held.__dlpack_device__()
+
+        def __array__(self, dtype=None, copy=None):
+            if copies:
+                return self.held.copy()
+            view = self.held.view()
+            view.flags.writeable = False
+            return view
+
+    x = np.ones(3, np.float32)
+    with pytest.raises(simulate.LaunchError, match=r"not write them: Other|to a kernel: Other"):
+        simulate.run(add, 1, 32, x, x, Other())

@@ -95,3 +95,9 @@ def test_dimensions_that_are_none(size):
         run(reciprocal, size, 1, x)
     with pytest.raises(LaunchError, match=r"^block=.* is not one to three numbers above 0"):
         run(reciprocal, 1, size, x)
+
+
+@pytest.mark.parametrize("size", [128.0, "128", None])
+def test_shared_bytes_that_are_no_integer(size):
+    with pytest.raises(LaunchError, match=r"^reciprocal: shared_bytes=.* is no integer"):
+        run(reciprocal, 1, 1, np.zeros(1, np.float32), shared_bytes=size)

@@ -426,6 +426,7 @@ def test_special_registers(register, value):
         ("call.uni (), elsewhere, ();", r"PTX call of elsewhere: call\.uni"),
         ("ld.global.u32 %h1, [%e0];", r"PTX register %h1 is too narrow in: ld\.global"),
         ("trap;", r"PTX instruction: trap"),
+        ("bra NOWHERE;", r"PTX branch to NOWHERE, a label that is not there: bra NOWHERE"),
     ],
 )
 def test_unknown_ptx_is_quoted(body, message):
@@ -475,3 +476,5 @@ def test_a_wrong_number_of_parameters_is_refused():
     ptx = ".visible .entry k(.param .u64 a, .param .u32 b) { ret; }"
     with pytest.raises(simulate.LaunchError, match="k has 2 parameters, not 1"):
         device.launch(device.load(ptx).entries["k"], 1, 1, [0])
+    with pytest.raises(simulate.LaunchError, match=r"launch takes an entry, .* not .k."):
+        device.launch("k", 1, 1, [0, 0])

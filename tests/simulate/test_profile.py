@@ -270,3 +270,12 @@ def test_the_help_shows_the_forms_of_arguments(run):
     assert status == 0
     for form in ("float32[1000,64]", "int32[1000]:0..10", "zeros:float32[10]", "float32(0.5)"):
         assert form in out.replace("\n", " ")
+
+
+def test_a_kernel_with_a_signature_needs_a_gpu_to_be_imported(run, tmp_path):
+    (tmp_path / "eager.py").write_text(
+        "class CudaSupportError(Exception): pass\nraise CudaSupportError('no driver')\n"
+    )
+    _, _, err = run("eager.py:kernel")
+    assert "eager.py: cannot be imported: CudaSupportError: it asks for a GPU" in err
+    assert "write @cuda.jit alone" in err

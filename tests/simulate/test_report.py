@@ -245,6 +245,13 @@ def test_conversions_alone_are_found_where_nothing_else_is():
     assert kinds(make(("cvt.f64.f32", READ), ("add.f64", SINE))) == [("float64", SINE)]
 
 
+def test_what_print_converts_is_no_finding():
+    printing = [("cvt.f64.f32", READ), ("call.vprintf", READ)]
+    assert kinds(make(*printing)) == []
+    assert kinds(make(*printing, ("cvt.f64.f32", SINE))) == [("float64", SINE)]
+    assert kinds(make(*printing, ("mul.f64", READ))) == [("float64", READ)]
+
+
 def test_the_reduction_of_libdevice_is_no_finding(source):
     names = ("cvt.rn.f64.s64", "mul.f64", "cvt.rn.f32.f64")
     at = {line: [(name, line) for name in names] for line in (READ, SINE)}
