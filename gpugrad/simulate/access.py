@@ -15,7 +15,7 @@ import numpy as np
 from gpugrad.simulate import blame
 from gpugrad.simulate.faults import UnsupportedError
 from gpugrad.simulate.fragment import Fragment
-from gpugrad.simulate.memory import GLOBAL, LOCAL, SHARED, WINDOW, Segment
+from gpugrad.simulate.memory import LOCAL, SHARED, WINDOW, Segment
 from gpugrad.simulate.ptx import SIZES, Address, Instruction, Register, Symbol
 from gpugrad.simulate.values import SIGNED, Get, Values, dtype_of
 
@@ -119,7 +119,7 @@ def located(
         lane = int(np.flatnonzero(address & (nbytes - 1))[0])
         blame.misaligned(m, f, lane, pc, kind, nbytes, int(address[lane % len(address)]))
     if space == "generic":
-        if low >= GLOBAL or high < SHARED:
+        if low >= LOCAL + WINDOW or high < SHARED:
             space = "global"
         elif low >= LOCAL and high < LOCAL + WINDOW:
             address, space = address - LOCAL, "local"
@@ -172,12 +172,14 @@ def _mixed(
     m: Machine, f: Fragment, address: Any, nbytes: int, pc: int, kind: str
 ) -> Iterator[Part]:
     """Generic addresses of several spaces in one instruction."""
-    for low, high in ((SHARED, LOCAL), (LOCAL, LOCAL + WINDOW), (GLOBAL, 1 << 62), (0, SHARED)):
-        lanes = np.flatnonzero((address >= low) & (address < high))
-        if len(lanes):
-            few = f.take(lanes, (), f.at)
-            for segment, offset, _ in located(m, few, "generic", address[lanes], nbytes, pc, kind):
-                yield segment, np.broadcast_to(offset, len(lanes)), lanes
+    space = np.searchsorted((SHARED, LOCAL, LOCAL + WINDOW), address, side="right")
+    for k in np.unique(space):
+        lanes = np.flatnonzero(space == k)
+        few = f.take(lanes, (), f.at)
+        parts = located(m, few, "generic", address[lanes], nbytes, pc, kind)
+        for segment, offset, some in parts:
+            among = lanes if some is None else lanes[some]
+            yield segment, np.broadcast_to(offset, len(among)), among
 
 
 def check(

@@ -19,6 +19,7 @@ from gpugrad.simulate.values import BOOL, UNSIGNED, Get, Set, Values
 if TYPE_CHECKING:
     from gpugrad.simulate.machine import Machine
 
+WAITED = -1  # in place of the time at which a thread came that does not wait
 Give = Callable[[Fragment, Ints], None]  # a reduction's result, from each block's count of threads
 
 
@@ -36,7 +37,8 @@ class Barriers:
         self.machine = machine
         self.waiting: dict[int, list[Waiting]] = {}
         self.arrived: dict[int, Ints] = {}
-        self.signalled: dict[int, list[tuple[Ints, Ints]]] = {}  # who does not wait
+        # Who does not wait: block, thread, and the time at which they came.
+        self.signalled: dict[int, list[tuple[Ints, Ints, Ints]]] = {}
         self.grid_waiting: list[Fragment] = []
 
     def arrive(
@@ -68,7 +70,10 @@ class Barriers:
         """`bar.arrive`: count these threads, which do not wait."""
         arrived = self.arrived.setdefault(number, np.zeros(self.machine.grid.blocks, np.int64))
         np.add.at(arrived, f.block, 1)
-        self.signalled.setdefault(number, []).append((f.block, f.thread))
+        races = self.machine.races
+        if races is not None:
+            when = np.full(f.n, races.signal())
+            self.signalled.setdefault(number, []).append((f.block, f.thread, when))
         self._release(number, wanted, same_line=False)
 
     def _release(self, number: int, wanted: int, same_line: bool) -> None:
@@ -108,14 +113,18 @@ class Barriers:
         self.waiting[number] = kept
         blocks = np.flatnonzero(full)
         arrived[blocks] = 0
-        if wanted == m.threads:
+        signalled = self.signalled.get(number)
+        if wanted == m.threads and not signalled:
             self._passed(blocks)
         elif m.races is not None:  # who only signalled orders what it did before, all the same
-            came = [(w.f.block, w.f.thread) for w in waiting] + self.signalled.pop(number, [])
-            block, thread = (np.concatenate(part) for part in zip(*came, strict=True))
+            came = [(w.f.block, w.f.thread, np.full(w.f.n, WAITED)) for w in waiting]
+            came += signalled or []
+            block, thread, when = (np.concatenate(part) for part in zip(*came, strict=True))
             met = full[block]
-            m.races.meet(block[met], thread[met], block[met])
-            self.signalled[number] = [(block[~met], thread[~met])]
+            m.races.meet(block[met], thread[met], block[met], when[met])
+            rest = when[~met] != WAITED
+            if signalled:
+                self.signalled[number] = [tuple(a[~met][rest] for a in (block, thread, when))]
 
     def _passed(self, blocks: Ints) -> None:
         if self.machine.races is not None:
@@ -154,6 +163,7 @@ class Barriers:
         m = self.machine
         stuck = [(int(w.f.block[0]), w.pc, n) for n, ws in self.waiting.items() for w in ws]
         if not stuck:
+            self._check_grid()
             return
         block, _, number = min(stuck)
         at_it = [w for w in self.waiting[number] if (w.f.block == block).any()]
@@ -165,6 +175,7 @@ class Barriers:
             if n != number
             for w in ws
         )
+        others += sum(int(np.count_nonzero(f.block == block)) for f in self.grid_waiting)
         ended = m.threads - count - others
         what = f"{count} of the {m.threads} threads of a block wait at this barrier"
         if ended:
@@ -172,6 +183,18 @@ class Barriers:
         if others:
             what += f"; {others} wait at another barrier"
         self._blame(w, block, what)
+
+    def _check_grid(self) -> None:
+        if not self.grid_waiting:
+            return
+        m, f = self.machine, min(self.grid_waiting, key=lambda f: f.at)
+        count, all_of_them = sum(f.n for f in self.grid_waiting), m.grid.blocks * m.threads
+        w = Waiting(f, None, None, m.program.blocks[f.at].begin)
+        self._blame(
+            w, int(f.block[0]),
+            f"{count} of the {all_of_them} threads of the grid wait at this barrier of the grid; "
+            f"{all_of_them - count} have returned and cannot come",
+        )  # fmt: skip
 
     def _blame(self, w: Waiting, block: int, what: str) -> NoReturn:
         lane = int(np.flatnonzero(w.f.block == block)[0])
@@ -223,6 +246,8 @@ def barrier_way(
             m.barriers.signal(number, wanted[0], f)
             return f
         votes = None if vote is None else vote(f)
+        if votes is not None and "and" in words:  # all hold where no one's opposite does
+            votes = ~votes
         return m.barriers.arrive(number, wanted[0] if wanted else None, f, give, votes, pc)
 
     return wait
@@ -242,4 +267,4 @@ def _reduction(values: Values, last: Instruction, target: Any, words: list[str])
     write = values.setter(target, BOOL, last)
     if "or" in words:
         return lambda f, counts: write(f, counts > 0)
-    return lambda f, counts: write(f, counts == f.grid.threads)
+    return lambda f, counts: write(f, counts == 0)

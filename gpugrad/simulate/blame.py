@@ -120,12 +120,21 @@ def stranded(m: Machine) -> NoReturn:
     """Raise a ShuffleError: lanes at a shuffle wait for lanes that cannot come any more."""
     at = min(m.parted)
     f = merged(m.parted[at], m.program.blocks[at].live, m.decoded.dtypes)
-    mask = int(np.broadcast_to(m.ways[at].masks(f), f.n)[0])
-    here = int(f.warps().present[0])
+    masks = np.broadcast_to(m.ways[at].masks(f), f.n)
+    mask, here = int(masks[0]), int(f.warps().present[0])
     missing = [k for k in range(WARP) if mask >> k & 1 and not here >> k & 1]
     pc = m.program.blocks[at].begin
     opcode = m.program.code[pc].opcode
     name = "syncwarp" if opcode.startswith("bar") else opcode.split(".")[0]
+    if not missing:
+        lanes = np.flatnonzero((f.warps().index == 0) & (masks != mask))
+        lane = next(k for k in lanes.tolist() if mask >> int(f.warps().lane[k]) & 1)
+        other, came = int(f.warps().lane[lane]), int(masks[lane])
+        fault(
+            m, ShuffleError, f, 0, pc,
+            f"it names lane {other} in the mask 0x{mask:08x}, but that lane came with the mask "
+            f"0x{came:08x}",
+        )  # fmt: skip
     fault(
         m, ShuffleError, f, 0, pc,
         f"{name} with mask 0x{mask:08x} names lanes that are elsewhere or have ended: "
@@ -140,6 +149,7 @@ def hang(m: Machine, f: Fragment, at: int) -> NoReturn:
         m, HangError, f, 0, m.program.blocks[at].end - 1,
         f"more than {m.limit:,} instructions: a loop without an end, or threads that wait for "
         "what never comes",
+        "  help: if it is meant to take so long, give a higher limit= to run or Device",
     )  # fmt: skip
 
 

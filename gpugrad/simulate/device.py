@@ -20,11 +20,10 @@ from gpugrad.simulate.fragment import Grid
 from gpugrad.simulate.layout import parameter_bytes
 from gpugrad.simulate.machine import Machine
 from gpugrad.simulate.memory import STATES, WRITTEN, Memory, Segment
+from gpugrad.simulate.program import LIMIT
 from gpugrad.simulate.ptx import Module
 from gpugrad.simulate.reader import parse
 from gpugrad.simulate.report import Report
-
-LIMIT = 10_000_000  # instructions of the blocks that run together: about a minute
 
 Dimensions = int | tuple[int, ...]
 
@@ -73,7 +72,8 @@ class Device:
         cc: its compute capability.
         checks: look for races and unwritten memory, and count; without them a launch is quicker,
             and only stops at what lies outside every allocation.
-        limit: how many instructions the blocks that run together may take.
+        limit: how many instructions the blocks that run together may take before that counts as
+            a hang; an access to memory, or a meeting of lanes, counts as 16.
 
     >>> device = Device(cc=(7, 5))
     >>> pointer = device.allocate(12)

@@ -26,7 +26,8 @@ from gpugrad.simulate.ptx import (
     Vector,
 )
 
-EXTERNAL = ("vprintf", "cudaCGGetIntrinsicHandle", "cudaCGSynchronize")
+GRID_SYNC = "cudaCGSynchronize"
+EXTERNAL = ("vprintf", "cudaCGGetIntrinsicHandle", GRID_SYNC)
 LEVELS = 24  # of calls of functions that call themselves
 
 

@@ -90,19 +90,31 @@ class HappensBefore:
 
         self._event(time, back)
 
-    def meet(self, time: int, threads: Ints, group: Ints, mates: NDArray[np.uint32]) -> None:
+    def meet(
+        self,
+        time: int,
+        threads: Ints,
+        group: Ints,
+        mates: NDArray[np.uint32],
+        came: Ints | None = None,
+    ) -> None:
         """The threads of each group, 0 to k - 1, have waited for one another.
 
         Args:
             mates: for each thread, the lanes of its warp that are in its group, a bit each.
+            came: for each thread that did not wait, the time before which its accesses come
+                before those of the others; -1 for those that waited.
         """
-        self.met[threads], self.mates[threads] = time, mates
+        came = np.full(len(threads), -1) if came is None else came
+        waited = came < 0
+        until = np.where(waited, time, came)
+        self.met[threads[waited]], self.mates[threads[waited]] = time, mates[waited]
 
         def back(past: Past) -> None:
             through = np.zeros(int(group.max()) + 1, bool)
-            through[group[past.known[threads] >= time]] = True
-            reached = threads[through[group]]
-            past.known[reached] = np.maximum(past.known[reached], time)
+            through[group[waited & (past.known[threads] >= time)]] = True
+            reached = through[group]
+            np.maximum.at(past.known, threads[reached], until[reached])
 
         self._event(time, back)
 

@@ -16,6 +16,7 @@ from gpugrad.simulate.cards import (
 )
 from gpugrad.simulate.faults import LaunchError
 from gpugrad.simulate.frontend import Compiled, as_kernel, compiled
+from gpugrad.simulate.program import LIMIT
 
 if TYPE_CHECKING:
     from gpugrad.simulate.report import Report
@@ -31,6 +32,7 @@ def run(
     cc: tuple[int, int] = (7, 5),
     shared_bytes: int = 0,
     checks: bool = True,
+    limit: int = LIMIT,
 ) -> Report:
     """Run a kernel's PTX on a simulated card and copy its results back into the arrays.
 
@@ -44,6 +46,7 @@ def run(
         cc: the compute capability: (7, 5), (8, 0) or (9, 0).
         shared_bytes: dynamic shared memory of a block.
         checks: look for faults and races.
+        limit: how many instructions count as a hang; see `Device`.
     Returns: what the launch did: bytes, sectors, instructions, findings, by source line too.
     Raises:
         Fault: the kernel did what is wrong on every card.
@@ -63,7 +66,7 @@ def run(
 
     from gpugrad.simulate.device import Device
 
-    device = Device(cc=target.cc, checks=checks)
+    device = Device(cc=target.cc, checks=checks, limit=limit)
     entry = device.load(code.ptx).entries[code.entry]
     arguments = place(device, user, types, args)
     report = device.launch(

@@ -18,6 +18,7 @@ from gpugrad.simulate.access_log import ATOMIC, READ, STRONG, WRITE
 from gpugrad.simulate.barriers import Barriers
 from gpugrad.simulate.control import Way
 from gpugrad.simulate.counts import Counts
+from gpugrad.simulate.flatten import GRID_SYNC
 from gpugrad.simulate.fragment import WARP, Fragment, Grid, merged
 from gpugrad.simulate.memory import OUTSIDE, Memory, Segment
 from gpugrad.simulate.ptx import Immediate
@@ -43,7 +44,7 @@ class Machine:
         memory: the device's.
         parameters: the parameter buffer.
         checks: look for races and unwritten memory, and count.
-        limit: how many instructions the blocks that run together may take.
+        limit: how many instructions the blocks that run together may take (`Program.effort`).
     """
 
     def __init__(
@@ -71,8 +72,9 @@ class Machine:
         self.patience = PATIENCE
         self.turns = False  # whether some fragment has given way
         self.begun = 0  # blocks
+        self.since = 0  # the first of those that share the private memory of now
         self.lonely = 0
-        self.steps = 0
+        self.effort = 0
         opcodes = self.program.opcodes()
         fences = bool(opcodes & {"membar", "fence"}) and bool(opcodes & {"atom", "red"})
         self.races = None
@@ -83,7 +85,10 @@ class Machine:
         self.warps = [0] * len(self.program.blocks)
         self.room = [0] * len(self.program.blocks)
         private = max(self.shared_stride, self.threads * self.local_bytes)
-        self.slots = min(grid.blocks, max(PRIVATE // private, self._together()))
+        self.together = max(1, CHUNK // self.threads)
+        if any(i.opcode == f"call.{GRID_SYNC}" for i in self.program.code):
+            self.together = grid.blocks
+        self.slots = min(grid.blocks, max(PRIVATE // private, self.together))
         self._make_private()
 
     # Running
@@ -95,11 +100,12 @@ class Machine:
             Fault: whatever the kernel did wrong.
         """
         steps, ways, checks = self.decoded.steps, self.ways, self.checks
-        sizes = [block.end - block.begin for block in self.program.blocks]
-        together = self.grid.blocks if self.program.opcodes() & {"call"} else self._together()
+        efforts = [self.program.effort(block) for block in self.program.blocks]
         with np.errstate(all="ignore"):
             while self.begun < self.grid.blocks:
-                self._begin(together)
+                if self.begun and self.slots < self.grid.blocks:
+                    self._make_private()
+                self._begin(self.together)
                 while True:
                     f = self._next()
                     if f is None:
@@ -110,8 +116,8 @@ class Machine:
                             step(self, f)
                         if checks:
                             self._count(at, f)
-                        self.steps += sizes[at]
-                        if self.steps > self.limit:
+                        self.effort += efforts[at]
+                        if self.effort > self.limit:
                             blame.hang(self, f, at)
                         f = ways[at](self, f)
                         if f is not None and self.ready and f.at >= min(self.ready):
@@ -130,9 +136,10 @@ class Machine:
             self.lonely = 0
         else:
             self.lonely += 1
-            if self.lonely > LONELY and self.begun < self.grid.blocks:
+            room = self.slots - (self.begun - self.since)
+            if self.lonely > LONELY and self.begun < self.grid.blocks and room:
                 self.lonely = 0
-                self._begin(self._together())
+                self._begin(min(self.together, room))
         self.add(f)
 
     def _next(self) -> Fragment | None:
@@ -149,15 +156,10 @@ class Machine:
         waiting = self.ready.pop(first)
         return merged(waiting, self.program.blocks[first].live, self.decoded.dtypes)
 
-    def _together(self) -> int:
-        return max(1, CHUNK // self.threads)
-
     def _begin(self, blocks: int) -> None:
         """Start the next blocks of the grid."""
         first, last = self.begun, min(self.begun + blocks, self.grid.blocks)
-        if not self.ready and self.slots < self.grid.blocks and first:
-            self._make_private()
-        self.begun, self.steps = last, 0
+        self.begun, self.effort = last, 0
         block = np.repeat(np.arange(first, last), self.threads)
         thread = np.tile(np.arange(self.threads), last - first)
         self.add(Fragment(self.grid, block, thread, [None] * len(self.program.numbers), 0))
@@ -165,6 +167,7 @@ class Machine:
     def _make_private(self) -> None:
         """Fresh, unwritten shared and local memory; what lies between variables is outside."""
         decoded, lanes = self.decoded, self.slots * self.threads
+        self.since = self.begun
         self.shared = Segment(0, self.slots * self.shared_stride, "shared memory")
         self.local = Segment(0, lanes * self.local_bytes, "local memory")
         if not self.checks:
@@ -256,8 +259,8 @@ def _parts_that_meet(program: Program) -> tuple[bool, bool]:
     """Whether parts of a block meet other than at its barriers, and whether parts of a warp do."""
     syncwarps = [i for i in program.code if i.opcode.startswith("bar.warp")]
     counted = any(
-        i.opcode.startswith(("bar.", "barrier.")) and "warp" not in i.opcode and len(i.operands) > 1
-        and ".red" not in i.opcode
+        i.opcode.startswith(("bar.", "barrier.")) and "warp" not in i.opcode
+        and len(i.operands) > (3 if ".red" in i.opcode else 1)
         for i in program.code
     )  # fmt: skip
     parts = [i for i in syncwarps if i.operands not in ([Immediate(-1)], [Immediate(0xFFFFFFFF)])]

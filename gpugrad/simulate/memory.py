@@ -149,7 +149,7 @@ class Memory:
         """Where an address lies, for a message."""
         segment = self.at(address)
         if segment is None:
-            return f"address 0x{address:x} lies in no allocation"
+            return f"address 0x{address & (1 << 64) - 1:x} lies in no allocation"
         offset = address - segment.base
         size = f"{segment.name} ({segment.nbytes} bytes at 0x{segment.base:x})"
         if segment.freed:

@@ -7,6 +7,10 @@ from dataclasses import dataclass, field
 from gpugrad.simulate.ptx import Instruction, Place, Variable
 
 CARRY = "CC"  # the carry flag of add.cc and its kin
+LIMIT = 10_000_000  # instructions of the blocks that run together: a minute or less, mostly
+SLOW = frozenset(
+    ("ld", "ldu", "st", "atom", "red", "membar", "fence", "shfl", "vote", "match", "redux")
+)  # with all checks these take as long as 16 others or longer
 
 
 @dataclass
@@ -43,6 +47,12 @@ class Program:
                 return found
             pc -= 1
         return None
+
+    def effort(self, block: Block) -> int:
+        """How many instructions a block counts as; memory and meetings take longer than others."""
+        code = self.code[block.begin : block.end]
+        slow = [i for i in code if i.opcode.split(".")[0] in SLOW and ".param" not in i.opcode]
+        return len(code) + 15 * len(slow)
 
     def opcodes(self) -> set[str]:
         """The first words of all opcodes."""

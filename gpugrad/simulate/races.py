@@ -116,10 +116,18 @@ class Races:
         warp = self._tag(block, thread) >> (SPAN_BITS + WARP_BITS)
         self.meet(block, thread, (warp << 32) | (mask.astype(np.int64) & 0xFFFFFFFF))
 
-    def meet(self, block: Ints, thread: Ints, group: Ints) -> None:
+    def signal(self) -> int:
+        """The time, for threads that come to a barrier now and do not wait there."""
+        self._now += STEP
+        return self._now
+
+    def meet(self, block: Ints, thread: Ints, group: Ints, came: Ints | None = None) -> None:
         """The lanes with the same number in `group` have waited for one another.
 
         Groups are lanes of one warp, or threads of one block at a barrier of some of its threads.
+
+        Args:
+            came: of those that did not wait for the others, when they came; -1 of who waited.
         """
         if self._epochs.warps is None:
             raise ValueError("lanes of a warp met, but Races was told: syncwarps=False")
@@ -129,6 +137,7 @@ class Races:
         if (group[1:] < group[:-1]).any():
             order = np.argsort(group, kind="stable")
             group, who = group[order], who[order]
+            came = None if came is None else came[order]
         starts = np.concatenate([[True], group[1:] != group[:-1]])
         first, place = np.flatnonzero(starts), np.cumsum(starts) - 1
         bits = np.left_shift(1, who & 31)
@@ -137,10 +146,12 @@ class Races:
         # Whole warps, as far as the block has lanes for them, are what the shadow understands.
         begin = (warp & ((1 << self._bits - WARP_BITS) - 1)) << WARP_BITS
         whole = alike & (lanes == (1 << np.minimum(32, self.threads - begin)) - 1)
+        if came is not None:
+            whole &= np.logical_and.reduceat(came < 0, first)
         self._epochs.warps[warp[whole]] = self._now
         if self._order is not None:
             mates = np.where(alike, lanes, 0).astype(np.uint32)
-            self._order.meet(self._now, who, place, mates[place])
+            self._order.meet(self._now, who, place, mates[place], came)
             self._order.involved[warp[~whole] >> (self._bits - WARP_BITS)] = True
         elif not whole.all():
             raise ValueError("some lanes of a warp met, but Races was told: parts=False")

@@ -295,6 +295,73 @@ def test_named_barriers_of_some_of_the_threads():
     assert out.tolist() == [0] * 32 + [500 + k for k in range(32)] + [7] * 32
 
 
+def test_a_barrier_of_some_threads_that_reduces():
+    (_, out), _ = run(
+        """
+        mov.u32 %r3, 9;
+        setp.ge.u32 %p1, %t, 64;
+        @%p1 bra END;
+        setp.lt.u32 %p2, %t, 64;
+        bar.red.and.pred %p3, 1, 64, %p2;
+        selp.u32 %r3, 1, 0, %p3;
+        setp.ne.u32 %p4, %t, 5;
+        bar.red.popc.u32 %r4, 1, 64, %p4;
+        add.u32 %r3, %r3, %r4;
+        END: st.global.u32 [%e1], %r3;
+        """,
+        np.zeros(96, np.uint32), np.zeros(96, np.uint32),
+        block=96,
+    )  # fmt: skip
+    assert out.tolist() == [64] * 64 + [9] * 32
+
+
+@pytest.mark.parametrize("block", [64, 96], ids=["of the whole block", "of a part of it"])
+@pytest.mark.parametrize("early", [False, True], ids=["after it", "before it"])
+def test_who_does_not_wait_at_a_barrier_does_not_come_after_the_others(block, early):
+    """One warp signals and then stores what the other reads, before or after the barrier."""
+    read, wait = "ld.shared.u32 %r4, [%d2];", "bar.sync 1, 64;"
+    body = f"""
+        and.b32 %r2, %t, 31;
+        mov.u64 %d1, buffer;
+        mad.wide.u32 %d2, %r2, 4, %d1;
+        setp.lt.u32 %p1, %t, 32;
+        @%p1 st.shared.u32 [%d2], %t;
+        bar.sync 0;
+        setp.ge.u32 %p2, %t, 64;
+        @%p2 ret;
+        @%p1 bra GIVE;
+        {read + wait if early else wait + read}
+        ret;
+        GIVE: bar.arrive 1, 64;
+        st.shared.u32 [%d2], 7;
+        """
+    with pytest.raises(simulate.RaceError):
+        run(body, np.zeros(96), block=block, module=".shared .align 4 .b8 buffer[128];")
+
+
+def test_lanes_may_come_back_to_a_vote_while_others_still_vote_there():
+    """A loop of lanes that leave one by one, in a loop of all: masks say who belongs together."""
+    (out,), _ = run(
+        f"""
+        mov.u32 %r1, 0;
+        mov.u32 %r5, 0;
+        OUTER: and.b32 %r2, %t, 3;
+        mov.u32 %r3, {FULL};
+        INNER: setp.ne.u32 %p1, %r2, 0;
+        vote.sync.ballot.b32 %r3, %p1, %r3;
+        @!%p1 bra ON;
+        sub.u32 %r2, %r2, 1;
+        atom.global.add.u32 %r4, [%e0], 1;
+        bra INNER;
+        ON: add.u32 %r1, %r1, 1;
+        setp.lt.u32 %p2, %r1, 3;
+        @%p2 bra OUTER;
+        """,
+        np.zeros(32, np.uint32),
+    )
+    assert out.tolist() == [3 * (t & 3) for t in range(32)]
+
+
 # What goes wrong
 
 
@@ -324,7 +391,10 @@ def test_threads_that_wait_at_two_barriers():
         ("shfl.sync.idx.b32 %r1, %t, 0, 31, 0xffff;", r"lane 16 is not in the mask 0x0000ffff"),
         ("setp.lt.u32 %p1, %t, 4; selp.b32 %r2, 0xffffffff, 0xfffffff0, %p1; "
          "shfl.sync.idx.b32 %r1, %t, 0, 31, %r2;",
-         r"lane 4 in the mask 0xffffffff, but that lane came with the mask 0xfffffff0"),
+         "shfl with mask 0xffffffff names lanes that are elsewhere or have ended: 4, 5, 6"),
+        ("setp.lt.u32 %p1, %t, 4; selp.b32 %r2, 0xffffffff, 0xfffffff1, %p1; "
+         "shfl.sync.idx.b32 %r1, %t, 0, 31, %r2;",
+         r"lane 4 in the mask 0xffffffff, but that lane came with the mask 0xfffffff1"),
     ],
 )  # fmt: skip
 def test_a_mask_that_names_who_is_not_there(body, message):

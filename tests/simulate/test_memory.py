@@ -142,3 +142,40 @@ def test_stores_of_different_values_by_many_are_a_race():
     with pytest.raises(simulate.RaceError, match=r"byte 0 of .*nothing orders this write") as info:
         run("st.global.u32 [%a0], %t;", ONES)
     assert {info.value.thread, info.value.other_thread} == {(0, 0, 0), (1, 0, 0)}
+
+
+def test_lanes_in_several_spaces_and_several_allocations_at_once():
+    body = """
+        mov.u64 %d1, buffer;
+        cvta.shared.u64 %d1, %d1;
+        mad.wide.u32 %d1, %t, 4, %d1;
+        rem.u32 %r1, %t, 3;
+        setp.eq.u32 %p1, %r1, 1;
+        setp.eq.u32 %p2, %r1, 2;
+        selp.b64 %d2, %e0, %d1, %p1;
+        selp.b64 %d2, %e1, %d2, %p2;
+        st.u32 [%d2], %t;
+        ld.u32 %r2, [%d2];
+        st.global.u32 [%e2], %r2;
+    """
+    (first, second, out), _ = run(
+        body, *(np.zeros(32, np.uint32) for _ in range(3)), module=".shared .b32 buffer[32];"
+    )
+    assert first.tolist() == [t if t % 3 == 1 else 0 for t in range(32)]
+    assert second.tolist() == [t if t % 3 == 2 else 0 for t in range(32)]
+    assert out.tolist() == list(range(32))
+
+
+@pytest.mark.parametrize("lanes", [1, 32], ids=["one lane", "all lanes"])
+@pytest.mark.parametrize("address", [-8, 0x0500_0000_0000, 0x7000_0000_0000_0000])
+def test_a_generic_address_that_no_space_has(address, lanes):
+    body = f"""
+        mov.u64 %d1, buffer;
+        cvta.shared.u64 %d1, %d1;
+        mad.wide.u32 %d1, %t, 4, %d1;
+        setp.lt.u32 %p1, %t, {lanes};
+        selp.b64 %d1, {address}, %d1, %p1;
+        st.u32 [%d1], %t;
+    """
+    with pytest.raises(simulate.MemoryFault, match="outside its allocation"):
+        run(body, ONES, module=".shared .b32 buffer[32];")

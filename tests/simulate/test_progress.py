@@ -91,6 +91,28 @@ def test_private_memory_is_used_again_and_unwritten_again(monkeypatch):
     assert info.value.block == (2, 0, 0)
 
 
+def test_who_waits_for_later_blocks_keeps_its_private_memory(monkeypatch):
+    """The first block waits until two have come, or three; there is room for the memory of two."""
+    monkeypatch.setattr(machine, "CHUNK", 32)
+    monkeypatch.setattr(machine, "PRIVATE", 512)
+    body = """
+        mov.u64 %d1, buffer;
+        mad.wide.u32 %d1, %r39, 4, %d1;
+        st.shared.u32 [%d1], %t;
+        atom.global.add.u32 %r1, [%a0], 1;
+        WAIT: atom.global.or.b32 %r2, [%a0], 0;
+        setp.lt.u32 %p1, %r2, THREADS;
+        @%p1 bra WAIT;
+        ld.shared.u32 %r3, [%d1];
+        st.global.u32 [%e1], %r3;
+    """
+    arrays, module = (np.zeros(1, np.uint32), np.zeros(96, np.uint32)), ".shared .b32 buffer[32];"
+    (_, out), _ = run(body.replace("THREADS", "64"), *arrays, grid=3, module=module)
+    assert out.tolist() == list(range(96))
+    with pytest.raises(simulate.HangError):
+        run(body.replace("THREADS", "96"), *arrays, grid=3, module=module, limit=20_000)
+
+
 @pytest.mark.parametrize(
     "body",
     [
@@ -119,3 +141,22 @@ def test_a_loop_may_be_long_while_others_wait():
         np.zeros(32, np.uint32),
     )
     assert out.tolist() == [70000] + [0] * 31
+
+
+def test_what_takes_long_counts_for_more_than_an_instruction():
+    """So that a hang at a lock is found as soon as one in arithmetic is."""
+    loop = "AGAIN: add.u32 %r1, %r1, 1; {} setp.lt.u32 %p1, %r1, 500; @%p1 bra AGAIN;"
+    run(loop.format("xor.b32 %r2, %r1, %r2;"), np.zeros(1, np.uint32), limit=5_000)
+    with pytest.raises(simulate.HangError):
+        run(loop.format("ld.global.u32 %r2, [%a0];"), np.zeros(1, np.uint32), limit=5_000)
+
+
+def test_a_barrier_of_the_grid_that_some_threads_return_before():
+    sync = """{ .param .b64 grid; st.param.b64 [grid], %d1; .param .b32 flags;
+        st.param.b32 [flags], 0; .param .b32 status;
+        call.uni (status), cudaCGSynchronize, (grid, flags); }"""
+    with pytest.raises(
+        simulate.BarrierError, match=r"59 of the 64 threads of the grid wait .*; 5 have returned"
+    ) as info:
+        run(f"setp.lt.u32 %p1, %t, 5; @%p1 ret; {sync}", np.zeros(1, np.uint32), grid=2)
+    assert (info.value.block, info.value.thread) == ((0, 0, 0), (5, 0, 0))
