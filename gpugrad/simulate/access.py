@@ -94,6 +94,7 @@ def store(values: Values, instruction: Instruction, pc: int) -> Step:
     def step(m: Machine, f: Fragment) -> None:
         where = address(f)
         data = [read(f) for read in getters]
+        m.standstill.idle = 0
         for segment, offset, lanes in located(m, f, space, where, nbytes, pc, "store"):
             stored = [chosen(value, lanes) for value in data]
             first = offset >> (dtype.itemsize.bit_length() - 1)

@@ -87,7 +87,11 @@ def atomic(values: Values, instruction: Instruction, pc: int, wanted: bool) -> S
                 nbytes.bit_length() - 1
             )
             given = [np.broadcast_to(chosen(v, lanes), len(index)) for v in data]
-            olds.append(turns(apply, segment.view(dtype), index, given, wanted))
+            view = segment.view(dtype)
+            before = view[index] if m.standstill.idle else None
+            olds.append(turns(apply, view, index, given, wanted))
+            if before is not None and (view[index] != before).any():
+                m.standstill.idle = 0
             segment.written(offset, nbytes)
         if wanted:
             write(f, joined(f, olds, parts, dtype))

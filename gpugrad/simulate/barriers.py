@@ -241,6 +241,7 @@ def barrier_way(
 
     def wait(m: Machine, f: Fragment) -> Fragment | None:
         number, *wanted = named(f)
+        m.standstill.idle = 0
         if "arrive" in words:
             f.at = k + 1
             m.barriers.signal(number, wanted[0], f)

@@ -112,8 +112,22 @@ def race(
         line=here.line if here else None,
         block=m.grid.index(int(f.block[lane]), m.grid.grid),
         thread=m.grid.index(int(f.thread[lane]), m.grid.block),
-        details="  help: put a barrier between them, or make both atomic",
+        details=_remedy(m, int(f.block[lane]) == conflict.other[0]),
     )
+
+
+def _remedy(m: Machine, same_block: bool) -> str:
+    """What would order two accesses that race: a barrier, or how threads of two blocks do it."""
+    way = "put a barrier between them, or make both atomic"
+    if not same_block:
+        way = "no barrier orders two blocks: make both atomic, or put them in two launches"
+    opcodes = {tuple(i.opcode.split(".")) for i in m.program.code if i.opcode.startswith("atom.")}
+    if any({"cas", "exch"} & set(words) for words in opcodes) or (opcodes and not same_block):
+        way += (
+            "; a lock, flag or counter orders them if cuda.threadfence() comes before the atomic "
+            "operation of the thread that is first, and after that of the other"
+        )
+    return f"  help: {way}"
 
 
 def stranded(m: Machine) -> NoReturn:
@@ -150,6 +164,18 @@ def hang(m: Machine, f: Fragment, at: int) -> NoReturn:
         f"more than {m.limit:,} instructions: a loop without an end, or threads that wait for "
         "what never comes",
         "  help: if it is meant to take so long, give a higher limit= to run or Device",
+    )  # fmt: skip
+
+
+def standstill(m: Machine, f: Fragment) -> NoReturn:
+    """Raise a HangError: all threads go round in loops, and nobody is left to let them out."""
+    waiting = sum(each.n for fragments in m.ready.values() for each in fragments)
+    who = "1 thread goes" if waiting == 1 else f"{waiting:,} threads go"
+    fault(
+        m, HangError, f, 0, m.program.blocks[f.at].begin,
+        f"{who} round a loop for ever: nobody is left to change what they read there",
+        "  help: is a lock never released, or released after the loop by a thread that waits in "
+        "it?",
     )  # fmt: skip
 
 

@@ -150,6 +150,7 @@ def _meeting(values: Values, last: Instruction, k: int, pc: int) -> Way:
         waiting = m.parted.pop(k, None)
         live = m.program.blocks[k].live
         if waiting:
+            m.standstill.idle = 0
             f = merged([*waiting, f], live, m.decoded.dtypes)
         together, alone = gather(m, f, masks(f), pc)
         if alone is not None:

@@ -38,6 +38,7 @@ def way(
             wide = np.uint64 if name == "cudaCGGetIntrinsicHandle" else np.uint32
             f.r[result] = np.array([name != "cudaCGSynchronize"], wide)
         if name == "cudaCGSynchronize":
+            m.standstill.idle = 0
             m.barriers.grid_sync(f)
             return None
         if name == "vprintf":

@@ -23,6 +23,7 @@ from gpugrad.simulate.fragment import WARP, Fragment, Grid, merged
 from gpugrad.simulate.memory import OUTSIDE, Memory, Segment
 from gpugrad.simulate.ptx import Immediate
 from gpugrad.simulate.races import Conflict, Races
+from gpugrad.simulate.standstill import Standstill
 
 if TYPE_CHECKING:
     from gpugrad.simulate.decode import Decoded
@@ -69,6 +70,7 @@ class Machine:
         self.ready: dict[int, list[Fragment]] = {}
         self.parted: dict[int, list[Fragment]] = {}  # lanes at a shuffle that wait for others
         self.barriers = Barriers(self)
+        self.standstill = Standstill(self)
         self.patience = PATIENCE
         self.turns = False  # whether some fragment has given way
         self.begun = 0  # blocks
@@ -136,11 +138,19 @@ class Machine:
             self.lonely = 0
         else:
             self.lonely += 1
-            room = self.slots - (self.begun - self.since)
-            if self.lonely > LONELY and self.begun < self.grid.blocks and room:
-                self.lonely = 0
-                self._begin(min(self.together, room))
+            if self.lonely > LONELY:
+                self.let_in()
         self.add(f)
+        self.standstill.look(f)
+
+    def let_in(self) -> bool:
+        """Start blocks that those which run may wait for, if there are any and room for them."""
+        room = self.slots - (self.begun - self.since)
+        if self.begun == self.grid.blocks or not room:
+            return False
+        self.lonely = 0
+        self._begin(min(self.together, room))
+        return True
 
     def _next(self) -> Fragment | None:
         """The fragments at the lowest place, as one; None when every thread has ended."""

@@ -76,3 +76,5 @@ def test_a_race_names_both_accesses(name):
     assert fault.other_block in planted.blocks
     assert fault.other_thread in planted.threads
     assert (fault.block, fault.thread) != (fault.other_block, fault.other_thread)
+    apart = fault.block != fault.other_block
+    assert ("no barrier orders two blocks" if apart else "put a barrier between") in str(fault)

@@ -36,7 +36,7 @@ def test_a_lock_without_one_of_its_fences_is_a_race(fence):
     parts = LOCKED.split("membar.gl;")
     body = parts[0] + ("" if fence == 0 else "membar.gl;") + parts[1]
     body += ("" if fence == 1 else "membar.gl;") + parts[2]
-    with pytest.raises(simulate.RaceError):
+    with pytest.raises(simulate.RaceError, match=r"if cuda\.threadfence\(\) comes before"):
         run(body, np.zeros(1, np.uint32), np.zeros(1, np.uint32), grid=2, block=32)
 
 
@@ -113,17 +113,9 @@ def test_who_waits_for_later_blocks_keeps_its_private_memory(monkeypatch):
         run(body.replace("THREADS", "96"), *arrays, grid=3, module=module, limit=20_000)
 
 
-@pytest.mark.parametrize(
-    "body",
-    [
-        "AGAIN: add.u32 %r1, %r1, 1; bra AGAIN;",
-        "WAIT: atom.global.or.b32 %r1, [%a0], 0; setp.eq.u32 %p1, %r1, 0; @%p1 bra WAIT;",
-    ],
-    ids=["a loop", "a wait"],
-)
-def test_what_never_ends_is_stopped(body):
+def test_what_never_ends_is_stopped():
     with pytest.raises(simulate.HangError, match=r"more than 5,000 instructions") as info:
-        run(body, np.zeros(1, np.uint32), limit=5_000)
+        run("AGAIN: add.u32 %r1, %r1, 1; bra AGAIN;", np.zeros(1, np.uint32), limit=5_000)
     assert info.value.kernel == "k"
 
 
