@@ -179,7 +179,7 @@ class Barriers:
         ended = m.threads - count - others
         what = f"{count} of the {m.threads} threads of a block wait at this barrier"
         if ended:
-            what += f"; {ended} have returned and cannot come"
+            what += f"; {ended} {'has' if ended == 1 else 'have'} returned and cannot come"
         if others:
             what += f"; {others} wait at another barrier"
         self._blame(w, block, what)

@@ -16,6 +16,9 @@ WINDOW = 0x0100_0000_0000  # bytes of address space for shared, and for local me
 ALIGN = 256  # of an allocation, as cudaMalloc gives
 GUARD = 256  # bytes of nothing between two allocations, so that a step past the end is outside
 
+NUMBAS = "_ZN08NumbaEnv"  # how variables begin that Numba adds to modules and no kernel touches
+FAR = 1 << 40  # bytes: no index of 32 bits goes so far
+
 # Fresh memory is unwritten, and zeros cost nothing until they are touched.
 UNWRITTEN, WRITTEN, OUTSIDE = 0, 1, 2
 WHOLE: dict[int, Any] = {1: np.uint8, 2: np.uint16, 4: np.uint32, 8: np.uint64}
@@ -44,6 +47,9 @@ class Segment:
         self.freed = False
         self.shadow: Any = None
         self._views: dict[Any, Any] = {}
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.nbytes} bytes at 0x{self.base:x})"
 
     def view(self, dtype: Any) -> Any:
         """The bytes as an array of `dtype`."""
@@ -147,13 +153,20 @@ class Memory:
 
     def describe(self, address: int) -> str:
         """Where an address lies, for a message."""
-        segment = self.at(address)
+        segment, place = self.at(address), f"address 0x{address & (1 << 64) - 1:x}"
+        past = FAR if segment is None else address - segment.base - segment.nbytes
+        if segment is not None and past >= 0 and segment.name.startswith(NUMBAS):
+            segment, past = None, FAR
+        above = self.segments[bisect.bisect_right(self.bases, address) :]
+        near = next((each for each in above if not each.name.startswith(NUMBAS)), None)
+        before = ""
+        if near is not None and near.base - address < past:
+            before = f"{near.base - address} bytes before {near}"
         if segment is None:
-            return f"address 0x{address & (1 << 64) - 1:x} lies in no allocation"
-        offset = address - segment.base
-        size = f"{segment.name} ({segment.nbytes} bytes at 0x{segment.base:x})"
+            empty = ": arrays without elements begin at 0" if 0 <= address < 1 << 20 else ""
+            return f"{place} is {before}" if before else f"{place} lies in no allocation{empty}"
         if segment.freed:
-            return f"address 0x{address:x} lies in {size}, which was freed"
-        if offset < segment.nbytes:
-            return f"address 0x{address:x} is byte {offset} of {size}"
-        return f"address 0x{address:x} is {offset - segment.nbytes} bytes past the end of {size}"
+            return f"{place} lies in {segment}, which was freed"
+        if past < 0:
+            return f"{place} is byte {address - segment.base} of {segment}"
+        return f"{place} is {past} bytes past the end of {segment}{before and f' and {before}'}"

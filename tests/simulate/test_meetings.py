@@ -371,6 +371,8 @@ def test_a_barrier_that_some_threads_return_before():
     ) as info:
         run("setp.lt.u32 %p1, %t, 4; @%p1 ret; bar.sync 0;", np.zeros(1, np.uint32))
     assert info.value.thread == (4, 0, 0)
+    with pytest.raises(simulate.BarrierError, match="; 1 has returned and cannot come"):
+        run("setp.lt.u32 %p1, %t, 1; @%p1 ret; bar.sync 0;", np.zeros(1, np.uint32))
 
 
 def test_threads_that_wait_at_two_barriers():

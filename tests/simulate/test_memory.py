@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from gpugrad import simulate
+from gpugrad.simulate.memory import Memory
 from tests.simulate.handwritten import kernel, run
 
 ONES = np.ones(32, np.uint32)
@@ -49,6 +50,22 @@ def test_a_fault_names_the_allocation_that_was_missed():
     entry = device.load(kernel("st.global.u32 [%a0+140], 1;", [ONES])).entries["k"]
     with pytest.raises(simulate.MemoryFault, match=r"12 bytes past the end of weights \(128 bytes"):
         device.launch(entry, 1, 1, [near])
+
+
+def test_an_address_is_described_by_what_is_nearest():
+    memory = Memory()
+    memory.allocate(8, "_ZN08NumbaEnv8__main__1k")
+    x, _ = memory.allocate(100, "x"), memory.allocate(100, "y")
+    for address, words in {
+        x.base - 300: "is 300 bytes before x (100 bytes at",
+        x.base - (1 << 33): "is 8589934592 bytes before x (100 bytes at",
+        x.base + 104: "is 4 bytes past the end of x (100 bytes at",
+        x.base + 500: f"is 400 bytes past the end of {x} and 12 bytes before y (100 bytes at",
+        x.base + 900: "is 288 bytes past the end of y (100 bytes at",
+        12: "lies in no allocation: arrays without elements begin at 0",
+        -8: "address 0xfffffffffffffff8 lies in no allocation",
+    }.items():
+        assert words in memory.describe(address)
 
 
 def test_freed_memory():
