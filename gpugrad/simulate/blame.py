@@ -181,4 +181,8 @@ def standstill(m: Machine, f: Fragment) -> NoReturn:
 
 def too_deep(m: Machine, f: Fragment, pc: int) -> NoReturn:
     """Raise a HangError: a function calls itself more often than there is room for."""
-    fault(m, HangError, f, 0, pc, f"a function that calls itself more than {LEVELS} levels deep")
+    fault(
+        m, HangError, f, 0, pc, f"a function that calls itself more than {LEVELS} levels deep",
+        "  help: if it is meant to go so deep: a card may have the stack for it, the simulator has "
+        "not",
+    )  # fmt: skip
