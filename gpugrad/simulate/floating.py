@@ -183,6 +183,9 @@ def extremum(form: Form) -> Function:
 
     def run(a: Array, b: Array) -> Array:
         result: Array = pick(a, b)
+        nan = np.isnan(result)
+        if not keeps_nan and nan.any():  # NumPy keeps a NaN that is signalling
+            result = np.where(nan, np.where(np.isnan(a), b, a), result)
         zero = result == 0
         if zero.any():
             bits = np.dtype(f"i{a.dtype.itemsize}")

@@ -236,3 +236,12 @@ def test_copysign_takes_the_sign_of_its_first_source(kind):
     got = held(run(f"copysign.{kind}", register(a, kind), register(b, kind)), kind)
     expected = [math.copysign(y, x) for x, y in zip(a, b, strict=True)]
     assert not differences("copysign", got, expected, a, b)
+
+
+@pytest.mark.parametrize("opcode", ["min.f32", "max.f32"])
+@pytest.mark.parametrize("lanes", [1, 37])
+def test_a_signalling_nan_is_no_number_either(opcode, lanes):
+    numbers = np.ones(lanes, np.float32)
+    signalling = np.full(lanes, 0x7F800001, np.uint32).view(np.float32)
+    for pair in ((numbers, signalling), (signalling, numbers)):
+        assert run(opcode, *pair)[0].tolist() == numbers.tolist()
