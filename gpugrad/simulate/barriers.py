@@ -14,7 +14,7 @@ from gpugrad.simulate import blame
 from gpugrad.simulate.faults import BarrierError, UnsupportedError, place
 from gpugrad.simulate.fragment import Fragment, Ints
 from gpugrad.simulate.ptx import Immediate, Instruction
-from gpugrad.simulate.values import BOOL, UNSIGNED, Get, Set, Values
+from gpugrad.simulate.values import BOOL, UNSIGNED, Set, Values
 
 if TYPE_CHECKING:
     from gpugrad.simulate.machine import Machine
@@ -234,14 +234,23 @@ def barrier_way(
         raise UnsupportedError(f"PTX instruction: {last.text}")
     fixed = len(numbers) == len(operands)
 
-    def named(f: Fragment) -> list[int]:
-        if fixed:
-            return [int(n) for n in numbers]
-        return [_uniform(read, f, last) for read in dynamic]
-
     def wait(m: Machine, f: Fragment) -> Fragment | None:
-        number, *wanted = named(f)
         m.standstill.idle = 0
+        if fixed:
+            return wait_at(m, f, *map(int, numbers))
+        named = np.stack([np.broadcast_to(read(f), f.n) for read in dynamic])
+        several, which = np.unique(named, axis=1, return_inverse=True)
+        if len(several.T) == 1:
+            return wait_at(m, f, *several[:, 0].tolist())
+        live = {*m.program.blocks[k].live, *m.program.blocks[k + 1].live}
+        for number, at_it in enumerate(several.T.tolist()):  # warps at barriers of their own
+            part = f.take(np.flatnonzero(which.ravel() == number), sorted(live), k)
+            goes_on = wait_at(m, part, *at_it)
+            if goes_on is not None:
+                m.add(goes_on)
+        return None
+
+    def wait_at(m: Machine, f: Fragment, number: int, *wanted: int) -> Fragment | None:
         if "arrive" in words:
             f.at = k + 1
             m.barriers.signal(number, wanted[0], f)
@@ -252,13 +261,6 @@ def barrier_way(
         return m.barriers.arrive(number, wanted[0] if wanted else None, f, give, votes, pc)
 
     return wait
-
-
-def _uniform(read: Get, f: Fragment, last: Instruction) -> int:
-    value = np.unique(read(f))
-    if len(value) > 1:
-        raise UnsupportedError(f"PTX barrier of a number that differs by thread: {last.text}")
-    return int(value[0])
 
 
 def _reduction(values: Values, last: Instruction, target: Any, words: list[str]) -> Set:

@@ -295,6 +295,28 @@ def test_named_barriers_of_some_of_the_threads():
     assert out.tolist() == [0] * 32 + [500 + k for k in range(32)] + [7] * 32
 
 
+def test_warps_may_have_barriers_of_their_own():
+    """Pairs of warps exchange values at the barrier that their number says."""
+    (out,), _ = run(
+        """
+        shr.u32 %r1, %t, 6;
+        add.u32 %r1, %r1, 1;
+        mov.u64 %d1, buffer;
+        mad.wide.u32 %d2, %t, 4, %d1;
+        st.shared.u32 [%d2], %t;
+        bar.sync %r1, 64;
+        xor.b32 %r2, %t, 32;
+        mad.wide.u32 %d2, %r2, 4, %d1;
+        ld.shared.u32 %r3, [%d2];
+        st.global.u32 [%e0], %r3;
+        """,
+        np.zeros(192, np.uint32),
+        block=192,
+        module=".shared .b32 buffer[192];",
+    )
+    assert out.tolist() == [t ^ 32 for t in range(192)]
+
+
 def test_a_barrier_of_some_threads_that_reduces():
     (_, out), _ = run(
         """
