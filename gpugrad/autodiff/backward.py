@@ -102,6 +102,7 @@ def walk(
                 grads[parent] = grads[parent] + share
                 if not differentiable:
                     ours.add(parent)
+        shares = share = None  # so that `grads` alone holds them, and a pull can free what it took
     for leaf in grads:  # nothing else is left
         if leaf.hooks:
             grads[leaf] = _show(leaf, grads[leaf], differentiable)
