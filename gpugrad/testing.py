@@ -60,8 +60,8 @@ class Simulated:
 
     def run(self) -> Any:
         """Run the kernel; a fault fails the test. Returns: the report."""
+        from gpugrad.simulate.frontend.toolchain import numba_cuda
         from gpugrad.simulate.launch import run
-        from gpugrad.simulate.toolchain import numba_cuda
 
         case, check = self.case, self.case.check
         cuda = numba_cuda()
@@ -163,7 +163,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 def simulated(request: pytest.FixtureRequest) -> Simulated:
     """One case of the kernel that the test's marker `cuda_kernel` names."""
     from gpugrad.simulate.faults import CompileError
-    from gpugrad.simulate.toolchain import numba_cuda
+    from gpugrad.simulate.frontend.toolchain import numba_cuda
 
     try:
         numba_cuda()

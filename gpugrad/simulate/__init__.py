@@ -26,10 +26,10 @@ from gpugrad.simulate.faults import (
 
 if TYPE_CHECKING:
     from gpugrad.simulate.device import Device
-    from gpugrad.simulate.findings import Finding
+    from gpugrad.simulate.frontend.machine_code import MachineCode, compile
     from gpugrad.simulate.launch import run
-    from gpugrad.simulate.machine_code import MachineCode, compile
-    from gpugrad.simulate.report import Report
+    from gpugrad.simulate.report.findings import Finding
+    from gpugrad.simulate.report.report import Report
 
 __all__ = [
     "BarrierError", "CompileError", "Device", "Fault", "Finding", "HangError", "LaunchError",
@@ -39,10 +39,10 @@ __all__ = [
 
 _WHERE = {
     "Device": "device",
-    "Finding": "findings",
-    "MachineCode": "machine_code",
-    "Report": "report",
-    "compile": "machine_code",
+    "Finding": "report.findings",
+    "MachineCode": "frontend.machine_code",
+    "Report": "report.report",
+    "compile": "frontend.machine_code",
     "run": "launch",
 }
 

@@ -10,20 +10,20 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gpugrad.simulate.control import Way, ways
-from gpugrad.simulate.decode import Decoded, decode
 from gpugrad.simulate.faults import LaunchError
-from gpugrad.simulate.findings import Finding, Place, same_value
-from gpugrad.simulate.flatten import flatten
-from gpugrad.simulate.flow import analyse
-from gpugrad.simulate.fragment import Grid
-from gpugrad.simulate.layout import parameter_bytes
-from gpugrad.simulate.machine import Machine
-from gpugrad.simulate.memory import STATES, WRITTEN, Memory, Segment
-from gpugrad.simulate.program import LIMIT
-from gpugrad.simulate.ptx import Module
-from gpugrad.simulate.reader import parse
-from gpugrad.simulate.report import Report
+from gpugrad.simulate.machine.control import Way, ways
+from gpugrad.simulate.machine.decode import Decoded, decode
+from gpugrad.simulate.machine.fragment import Grid
+from gpugrad.simulate.machine.layout import parameter_bytes
+from gpugrad.simulate.machine.machine import Machine
+from gpugrad.simulate.machine.memory import STATES, WRITTEN, Memory, Segment
+from gpugrad.simulate.ptx.flatten import flatten
+from gpugrad.simulate.ptx.flow import analyse
+from gpugrad.simulate.ptx.program import LIMIT
+from gpugrad.simulate.ptx.reader import parse
+from gpugrad.simulate.ptx.syntax import Module
+from gpugrad.simulate.report.findings import Finding, Place, same_value
+from gpugrad.simulate.report.report import Report
 
 Dimensions = int | tuple[int, ...]
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import operator
 from typing import TYPE_CHECKING, Any
 
-from gpugrad.simulate.arguments import place, types_of
-from gpugrad.simulate.cards import (
+from gpugrad.simulate.faults import LaunchError
+from gpugrad.simulate.frontend.arguments import place, types_of
+from gpugrad.simulate.frontend.cards import (
     MAX_BLOCK,
     MAX_GRID,
     MAX_THREADS,
@@ -14,12 +15,11 @@ from gpugrad.simulate.cards import (
     Card,
     card,
 )
-from gpugrad.simulate.faults import LaunchError
-from gpugrad.simulate.frontend import Compiled, as_kernel, compiled
-from gpugrad.simulate.program import LIMIT
+from gpugrad.simulate.frontend.frontend import Compiled, as_kernel, compiled
+from gpugrad.simulate.ptx.program import LIMIT
 
 if TYPE_CHECKING:
-    from gpugrad.simulate.report import Report
+    from gpugrad.simulate.report.report import Report
 
 Dimensions = int | tuple[int, ...]
 

@@ -8,7 +8,7 @@ from fractions import Fraction
 
 import numpy as np
 
-from gpugrad.simulate.arithmetic import operation
+from gpugrad.simulate.arithmetic.table import operation
 
 #: Precision in bits, and the smallest and largest exponent of a normal number.
 FORMATS = {

@@ -16,8 +16,8 @@ needs_numba_cuda()
 
 from numba import cuda, types  # noqa: E402
 
-from gpugrad.simulate.arguments import place, types_of  # noqa: E402
-from gpugrad.simulate.frontend import Kernel, Options, as_kernel, compiled  # noqa: E402
+from gpugrad.simulate.frontend.arguments import place, types_of  # noqa: E402
+from gpugrad.simulate.frontend.frontend import Kernel, Options, as_kernel, compiled  # noqa: E402
 
 
 class Memory:

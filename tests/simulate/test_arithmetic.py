@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from gpugrad.simulate.arithmetic import operation
+from gpugrad.simulate.arithmetic.table import operation
 from tests.simulate.definitions import clamped, integer_dtype, integers, run, wrapped
 
 KINDS = ("s16", "u16", "s32", "u32", "s64", "u64")

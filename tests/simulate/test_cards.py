@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from gpugrad import simulate
-from gpugrad.simulate.cards import CARDS, occupancy
-from gpugrad.simulate.machine_code import float64_lines
+from gpugrad.simulate.frontend.cards import CARDS, occupancy
+from gpugrad.simulate.frontend.machine_code import float64_lines
 
 T4, A100, H100 = CARDS.values()
 

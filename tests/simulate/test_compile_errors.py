@@ -16,7 +16,7 @@ needs_numba_cuda()
 
 from numba import cuda, types  # noqa: E402
 
-from gpugrad.simulate.frontend import compiled  # noqa: E402
+from gpugrad.simulate.frontend.frontend import compiled  # noqa: E402
 
 VECTOR = (types.float32[::1],)
 

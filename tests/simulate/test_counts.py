@@ -8,7 +8,7 @@ from collections import defaultdict
 import numpy as np
 import pytest
 
-from gpugrad.simulate.counts import Counts, Figures, instruction_kind, warps_and_room
+from gpugrad.simulate.report.counts import Counts, Figures, instruction_kind, warps_and_room
 
 SIZES = (1, 2, 4, 8, 16)
 BASE = 0x7F00_0000_0000

@@ -18,9 +18,9 @@ needs_numba_cuda()
 
 from numba import cuda, float32, njit, types  # noqa: E402
 
-from gpugrad.simulate import frontend  # noqa: E402
-from gpugrad.simulate.cards import CARDS  # noqa: E402
-from gpugrad.simulate.frontend import as_kernel, compiled  # noqa: E402
+from gpugrad.simulate.frontend import frontend  # noqa: E402
+from gpugrad.simulate.frontend.cards import CARDS  # noqa: E402
+from gpugrad.simulate.frontend.frontend import as_kernel, compiled  # noqa: E402
 
 VECTOR = (types.float32[::1],)
 
@@ -172,7 +172,7 @@ def test_a_kernel_is_meant_to_be_float32_without_float64_arguments(kinds, meant)
 def test_compiling_leaves_other_threads_their_gpu():
     from numba.cuda import dispatcher
 
-    from gpugrad.simulate.toolchain import offline
+    from gpugrad.simulate.frontend.toolchain import offline
 
     real = dispatcher.get_current_device
     seen = []

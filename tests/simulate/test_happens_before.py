@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 import numpy as np
 import pytest
 
-from gpugrad.simulate import access_log, happens_before
-from gpugrad.simulate.access_log import ATOMIC, READ, STRONG, WRITE
-from gpugrad.simulate.races import Conflict, Races
+from gpugrad.simulate.races import access_log, happens_before
+from gpugrad.simulate.races.access_log import ATOMIC, READ, STRONG, WRITE
+from gpugrad.simulate.races.detector import Conflict, Races
 
 NAMES = ("read", "write", "atomic", "volatile read")
 # Of these a plain store conflicts with each, and a plain read with an atomic.

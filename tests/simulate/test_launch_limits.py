@@ -12,8 +12,8 @@ needs_numba_cuda()
 
 from numba import cuda, float32, types  # noqa: E402
 
-from gpugrad.simulate.cards import card  # noqa: E402
-from gpugrad.simulate.frontend import compiled  # noqa: E402
+from gpugrad.simulate.frontend.cards import card  # noqa: E402
+from gpugrad.simulate.frontend.frontend import compiled  # noqa: E402
 from gpugrad.simulate.launch import check_launch, run  # noqa: E402
 
 VECTOR = (types.float32[::1],)

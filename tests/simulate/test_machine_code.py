@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from gpugrad import simulate
-from gpugrad.simulate.cards import CARDS
+from gpugrad.simulate.frontend.cards import CARDS
 from tests.simulate.numba_cuda_needed import needs_numba_cuda
 
 needs_numba_cuda()

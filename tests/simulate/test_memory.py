@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from gpugrad import simulate
-from gpugrad.simulate.memory import Memory
+from gpugrad.simulate.machine.memory import Memory
 from tests.simulate.handwritten import kernel, run
 
 ONES = np.ones(32, np.uint32)

@@ -12,8 +12,8 @@ typer = pytest.importorskip("typer")
 from gpugrad import simulate  # noqa: E402
 from gpugrad.cli import app, main, profile  # noqa: E402
 from gpugrad.errors import DtypeError, GradError  # noqa: E402
-from gpugrad.simulate.counts import Counts  # noqa: E402
-from gpugrad.simulate.report import Report  # noqa: E402
+from gpugrad.simulate.report.counts import Counts  # noqa: E402
+from gpugrad.simulate.report.report import Report  # noqa: E402
 
 MODULE = """\
 import neighbour

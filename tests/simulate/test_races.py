@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from gpugrad.simulate import access_log
-from gpugrad.simulate.access_log import ATOMIC, READ, STRONG, WRITE
-from gpugrad.simulate.races import Conflict, Races
+from gpugrad.simulate.races import access_log
+from gpugrad.simulate.races.access_log import ATOMIC, READ, STRONG, WRITE
+from gpugrad.simulate.races.detector import Conflict, Races
 
 KINDS = {"read": READ, "write": WRITE, "atomic": ATOMIC, "volatile read": STRONG}
 

@@ -7,8 +7,8 @@ import random
 import numpy as np
 import pytest
 
-from gpugrad.simulate import machine
 from gpugrad.simulate.device import Device
+from gpugrad.simulate.machine import machine
 from tests.simulate.one_thread import launched
 from tests.simulate.random_ptx import CELLS, WORDS, Writer
 

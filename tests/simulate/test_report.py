@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from gpugrad.errors import FileError, OptionError
-from gpugrad.simulate.counts import Counts
-from gpugrad.simulate.findings import Finding, same_value
-from gpugrad.simulate.report import Report
+from gpugrad.simulate.report.counts import Counts
+from gpugrad.simulate.report.findings import Finding, same_value
+from gpugrad.simulate.report.report import Report
 
 SOURCE = """\
 import math

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from gpugrad import simulate
-from gpugrad.simulate import machine
+from gpugrad.simulate.machine import machine
 from tests.simulate.handwritten import run
 from tests.simulate.test_progress import LOCKED
 

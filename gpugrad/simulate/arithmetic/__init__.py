@@ -1,0 +1,1 @@
+"""What PTX instructions compute: a table of opcodes, and the functions on arrays behind it."""

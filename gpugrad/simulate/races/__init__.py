@@ -1,0 +1,1 @@
+"""Race detection: which accesses to a common byte nothing orders."""

@@ -1,0 +1,1 @@
+"""What a launch did: counts, findings, the annotated source, the page."""
