@@ -98,6 +98,27 @@ def test_a_table_of_branches():
     assert out.tolist() == [10, 20, 30, 20] * 8
 
 
+def test_a_jump_beyond_its_table():
+    body = "TABLE: .branchtargets A, A; brx.idx %t, TABLE; A: st.global.u32 [%e0], 1;"
+    with pytest.raises(simulate.MemoryFault, match="a jump to label 2 of a table of 2") as info:
+        run(body, zeros())
+    assert info.value.thread == (2, 0, 0)
+
+
+def test_a_fault_in_a_helper_names_its_line_and_the_line_that_called_it():
+    body = """
+        .loc 1 7 1
+        mov.u32 %r1, 0;
+        .loc 2 133 1, function_name helper, inlined_at 1 9 5
+        ld.global.u32 %r1, [%e0+4];
+        .loc 1 0 1
+    """
+    module = '.file 1 "mine.py"\n.file 2 "theirs.py"'
+    with pytest.raises(simulate.MemoryFault, match=r"called from mine\.py:9\n") as info:
+        run(body, zeros(), module=module)
+    assert (info.value.file, info.value.line) == ("theirs.py", 133)
+
+
 FUNCTIONS = """
 .func (.param .b32 result) twice(.param .b32 x)
 {

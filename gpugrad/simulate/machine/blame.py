@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 import numpy as np
 
-from gpugrad.simulate.faults import Fault, HangError, MemoryFault, RaceError, ShuffleError
+from gpugrad.simulate.faults import Fault, HangError, MemoryFault, RaceError, ShuffleError, place
 from gpugrad.simulate.machine.fragment import WARP, Fragment, Ints, merged
 from gpugrad.simulate.machine.memory import OUTSIDE, Segment
 from gpugrad.simulate.ptx.flatten import LEVELS
@@ -23,12 +23,15 @@ def fault(
     m: Machine, kind: type[Fault], f: Fragment, lane: int, pc: int, what: str, details: str = ""
 ) -> NoReturn:
     """Raise a fault of one lane at one instruction."""
-    place = m.program.place(pc)
+    spot = m.program.place(pc)
+    if spot is not None and spot.caller is not None:
+        called = f"  called from {place(spot.caller.file, spot.caller.line)}"
+        details = f"{called}\n{details}" if details else called
     raise kind(
         what,
         kernel=m.name,
-        file=place.file if place else None,
-        line=place.line if place else None,
+        file=spot.file if spot else None,
+        line=spot.line if spot else None,
         block=m.grid.index(int(f.block[lane]), m.grid.grid),
         thread=m.grid.index(int(f.thread[lane]), m.grid.block),
         details=details,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from gpugrad.simulate.faults import UnsupportedError
+from gpugrad.simulate.faults import MemoryFault, UnsupportedError
 from gpugrad.simulate.machine import blame, external
 from gpugrad.simulate.machine.barriers import barrier_way
 from gpugrad.simulate.machine.fragment import Fragment, merged
@@ -114,12 +114,16 @@ def _branch(decoded: Decoded, k: int, last: Instruction) -> Go:
 
 def _switch(decoded: Decoded, k: int, last: Instruction) -> Go:
     program = decoded.program
-    following = program.blocks[k].following
+    following, pc = program.blocks[k].following, program.blocks[k].end - 1
     read = decoded.values.getter(last.operands[0], UNSIGNED[4], last)
 
     def switch(m: Machine, f: Fragment) -> Fragment | None:
         index = np.broadcast_to(read(f), f.n)
         for which in np.unique(index).tolist():
+            if which >= len(following):
+                lane = int(np.flatnonzero(index == which)[0])
+                what = f"a jump to label {which} of a table of {len(following)}"
+                blame.fault(m, MemoryFault, f, lane, pc, what)
             to = following[which]
             lanes = np.flatnonzero(index == which)
             m.add(f.take(lanes, program.blocks[to].live, to))

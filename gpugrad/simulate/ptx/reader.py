@@ -85,7 +85,7 @@ class _Reader:
         self.module = Module()
         self.function: Function | None = None
         self.files: dict[str, str] = {}
-        self.place: tuple[str, int] | None = None
+        self.place: Place | None = None  # with the number of a file: names come last
         self.scopes: list[dict[str, str]] = []
         self.count = 0
         skipping = 0
@@ -120,7 +120,8 @@ class _Reader:
         if not said:
             return
         if found := LOC.match(said):
-            self.place = (found[1], int(found[2]))
+            caller = Place(found[3], int(found[4])) if found[3] else None
+            self.place = Place(found[1], int(found[2]), caller)
         elif said.startswith(".file"):
             _, number, name = said.split(None, 2)
             self.files[number] = name.split('"')[1]
@@ -219,9 +220,8 @@ class _Reader:
         if guard:
             register = self._named(guard[2])
             kept = Register(register, negated=guard[1] == "!")
-        place = Place(*self.place) if self.place else None
         one_line = " ".join(text.split())
-        self.function.body.append(Instruction(opcode, operands, kept, place, one_line))
+        self.function.body.append(Instruction(opcode, operands, kept, self.place, one_line))
 
     def _named(self, name: str) -> str:
         for scope in reversed(self.scopes):
@@ -265,9 +265,13 @@ class _Reader:
         """Numbers of files to their names: `.file` comes last in the text."""
         for function in self.module.functions.values():
             for instruction in function.body:
-                if instruction.place is not None:
-                    number, line = instruction.place.file, instruction.place.line
-                    instruction.place = Place(self.files.get(number, ""), line) if line else None
+                instruction.place = self._named_place(instruction.place)
+
+    def _named_place(self, place: Place | None) -> Place | None:
+        """A place with the name of its file; line 0 is none."""
+        if place is None or not place.line:
+            return None
+        return Place(self.files.get(place.file, ""), place.line, self._named_place(place.caller))
 
 
 def _split(said: str) -> list[str]:

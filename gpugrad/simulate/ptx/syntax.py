@@ -55,10 +55,11 @@ Operand = Register | Immediate | Symbol | Address | Vector
 
 @dataclass(frozen=True)
 class Place:
-    """A line of the Python source."""
+    """A line of the Python source; where it was inlined, the line that called it."""
 
     file: str
     line: int
+    caller: Place | None = field(default=None, compare=False)
 
 
 @dataclass
