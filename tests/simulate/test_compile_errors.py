@@ -135,3 +135,15 @@ def test_numbas_own_simulator_has_to_be_off():
     )
     assert said.startswith("CompileError NUMBA_ENABLE_CUDASIM is set")
     assert "help: unset" in said
+
+
+def test_a_numpy_that_numba_cuda_does_not_know(monkeypatch):
+    from gpugrad.simulate.frontend import toolchain
+
+    def import_module(name):
+        raise AttributeError("module 'numpy' has no attribute 'row_stack'")
+
+    monkeypatch.setattr(toolchain, "_ready", [])
+    monkeypatch.setattr(toolchain.importlib, "import_module", import_module)
+    with pytest.raises(CompileError, match=r"does not work beside NumPy .*row_stack'\n  help: pip"):
+        toolchain.numba_cuda()

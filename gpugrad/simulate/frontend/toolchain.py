@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.metadata
 import threading
 from collections.abc import Iterator
@@ -19,7 +20,7 @@ def numba_cuda() -> Any:
     """The module `numba.cuda`, from the distribution numba-cuda.
 
     Raises:
-        CompileError: numba-cuda is missing, or NUMBA_ENABLE_CUDASIM is set.
+        CompileError: numba-cuda is missing or does not work, or NUMBA_ENABLE_CUDASIM is set.
     """
     if not _ready:
         try:  # the distribution: numba has a numba/cuda of its own, which imports without it
@@ -33,6 +34,14 @@ def numba_cuda() -> Any:
                 "NUMBA_ENABLE_CUDASIM is set, so Numba interprets kernels and compiles none\n"
                 "  help: unset NUMBA_ENABLE_CUDASIM before anything imports numba"
             )
+        try:  # what a first compilation would load
+            importlib.import_module("numba.cuda.cudaimpl")
+        except AttributeError as error:  # of a NumPy that is newer than numba-cuda
+            raise CompileError(
+                f"numba-cuda {importlib.metadata.version('numba-cuda')} does not work beside "
+                f"NumPy {importlib.metadata.version('numpy')}: {error}\n"
+                "  help: pip install 'numpy<2.5'"
+            ) from None
         _ready.append(cuda)
     return _ready[0]
 
