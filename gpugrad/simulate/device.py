@@ -22,6 +22,7 @@ from gpugrad.simulate.ptx.flow import analyse
 from gpugrad.simulate.ptx.program import LIMIT
 from gpugrad.simulate.ptx.reader import parse
 from gpugrad.simulate.ptx.syntax import Module
+from gpugrad.simulate.report.counts import Counts
 from gpugrad.simulate.report.findings import Finding, Place, same_value
 from gpugrad.simulate.report.report import Report
 
@@ -218,15 +219,16 @@ class Device:
         program = decoded.program
         spots = [program.place(pc) for pc in range(len(program.code))]
         places: list[Place | None] = [(p.file, p.line) if p else None for p in spots]
-        given: list[Finding] = []
-        if machine.races is not None:
-            given = same_value(machine.races.findings, places)
+        counts, given = Counts(len(program.code)), list[Finding]()
+        if machine.watch is not None:
+            counts = machine.watch.finished()
+            given = same_value(machine.watch.races.findings, places)
         return Report(
             kernel=name or entry.name,
             grid=shape.grid,
             block=shape.block,
             cc=self.cc,
-            counts=machine.finished(),
+            counts=counts,
             opcodes=[instruction.opcode for instruction in program.code],
             places=places,
             given=given,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from gpugrad.errors import GradError
 
 Index3 = tuple[int, int, int]
@@ -63,24 +65,11 @@ class RaceError(Fault):
         other_line: int | None = None,
         other_block: Index3 = (0, 0, 0),
         other_thread: Index3 = (0, 0, 0),
-        kernel: str = "",
-        file: str | None = None,
-        line: int | None = None,
-        block: Index3 = (0, 0, 0),
-        thread: Index3 = (0, 0, 0),
-        details: str = "",
+        **where: Any,
     ) -> None:
         self.other_line, self.other_block = other_line, other_block
         self.other_thread = other_thread
-        super().__init__(
-            what,
-            kernel=kernel,
-            file=file,
-            line=line,
-            block=block,
-            thread=thread,
-            details=details,
-        )
+        super().__init__(what, **where)
 
 
 class CompileError(GradError, ValueError):

@@ -195,7 +195,7 @@ def check(
     storing: tuple[Any, Any, list[Any]] | None = None,
 ) -> None:
     """Everything that is checked and counted of an access that is inside an allocation."""
-    if not m.checks:
+    if m.watch is None:
         return
     if segment.state is not None:
         bad = segment.wrong(offset, nbytes, load=kind != "store")
@@ -204,7 +204,7 @@ def check(
             at = int(offset[lane])
             lane = lane if lanes is None else int(lanes[lane])
             blame.not_readable(m, f, lane, pc, kind, nbytes, segment, at)
-    m.watch(f, segment, offset, lanes, nbytes, pc, kind, storing)
+    m.watch.access(f, segment, offset, lanes, nbytes, pc, kind, storing)
 
 
 def chosen(value: Any, lanes: Any) -> Any:

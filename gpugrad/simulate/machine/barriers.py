@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from gpugrad.simulate.machine.machine import Machine
 
 WAITED = -1  # in place of the time at which a thread came that does not wait
-Give = Callable[[Fragment, Ints], None]  # a reduction's result, from each block's count of threads
 
 
 class Waiting:

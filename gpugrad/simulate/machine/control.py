@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from gpugrad.simulate.machine.decode import Decoded
     from gpugrad.simulate.machine.machine import Machine
 
+PATIENCE = 1 << 16  # turns of any loop, before it gives way once
+
 Go = Callable[["Machine", Fragment], "Fragment | None"]
 
 
@@ -81,14 +83,14 @@ def _branch(decoded: Decoded, k: int, last: Instruction) -> Go:
     program = decoded.program
     target = program.blocks[k].following[0]
     live = [program.blocks[b].live for b in program.blocks[k].following]
-    back, yields = k in decoded.waits, k in decoded.yields
+    back, yields = target <= k, k in decoded.yields
 
     def jump(m: Machine, f: Fragment) -> Fragment | None:
         f.at = target
         if not back:
             return f
         f.loops += 1
-        if yields or f.loops % m.patience == 0:
+        if yields or f.loops % PATIENCE == 0:
             m.give_way(f)
             return None
         return f

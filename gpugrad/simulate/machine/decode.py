@@ -43,8 +43,8 @@ class Decoded:
         dtypes: of each register's bits.
         shared_bytes, local_bytes: static shared memory of a block, local memory of a thread;
             the gaps in them belong to no variable.
-        waits: the blocks that end in a branch back; and in yields, around something that another
-            thread may have to change first.
+        yields: the blocks that end in a branch back around something that another thread may have
+            to change first.
         strong: the instructions that access memory so that atomics do not race with them.
     """
 
@@ -56,7 +56,6 @@ class Decoded:
     shared_gaps: list[tuple[int, int]]
     local_bytes: int
     local_gaps: list[tuple[int, int]]
-    waits: set[int]
     yields: set[int]
     strong: set[int]
 
@@ -78,20 +77,14 @@ def decode(program: Program, symbols: dict[str, int]) -> Decoded:
     offsets, _ = parameter_offsets(program.parameters)
     decoder = _Decoder(program, values, offsets)
     steps = []
-    waits, yields = set(), set()
+    yields = set()
     for k, block in enumerate(program.blocks):
         inside = range(block.begin, block.end)
         steps.append([step for pc in inside for step in decoder.steps(pc)])
-        last = program.code[block.end - 1]
-        if last.opcode.startswith("bra"):
-            target = last.operands[0]
-            assert isinstance(target, Symbol)
-            to = program.labels[target.name]
-            if to <= block.end - 1:
-                waits.add(k)
-                loop = program.code[to : block.end]
-                if any(i.opcode.startswith(YIELDING) or ".volatile" in i.opcode for i in loop):
-                    yields.add(k)
+        if program.code[block.end - 1].opcode.startswith("bra") and block.following[0] <= k:
+            loop = program.code[program.blocks[block.following[0]].begin : block.end]
+            if any(i.opcode.startswith(YIELDING) or ".volatile" in i.opcode for i in loop):
+                yields.add(k)
     dtypes = [bits_of(kind) for kind in program.types.values()]
     return Decoded(
         program,
@@ -102,7 +95,6 @@ def decode(program: Program, symbols: dict[str, int]) -> Decoded:
         shared_gaps,
         local_bytes,
         local_gaps,
-        waits,
         yields,
         {pc for pc, i in enumerate(program.code) if STRONG & set(i.opcode.split("."))},
     )
@@ -269,7 +261,7 @@ class _Decoder:
         return atomics.atomic(self.values, instruction, pc, wanted)
 
     def _fence(self, instruction: Instruction, pc: int) -> Step:
-        return lambda m, f: m.fence(f)
+        return lambda m, f: m.races.fence(f.block, f.thread) if m.races is not None else None
 
 
 def _do_nothing(m: Machine, f: Fragment) -> None:

@@ -16,24 +16,17 @@ import numpy as np
 from gpugrad.simulate.machine import blame
 from gpugrad.simulate.machine.barriers import Barriers
 from gpugrad.simulate.machine.control import Way
-from gpugrad.simulate.machine.fragment import WARP, Fragment, Grid, merged
+from gpugrad.simulate.machine.fragment import Fragment, Grid, merged
 from gpugrad.simulate.machine.memory import OUTSIDE, Memory, Segment
 from gpugrad.simulate.machine.standstill import Standstill
+from gpugrad.simulate.machine.watch import Watch
 from gpugrad.simulate.ptx.flatten import GRID_SYNC
-from gpugrad.simulate.ptx.syntax import Immediate
-from gpugrad.simulate.races.access_log import ATOMIC, READ, STRONG, WRITE
-from gpugrad.simulate.races.detector import Conflict, Races
-from gpugrad.simulate.report.counts import Counts
 
 if TYPE_CHECKING:
     from gpugrad.simulate.machine.decode import Decoded
-    from gpugrad.simulate.ptx.program import Program
 
 CHUNK = 1 << 15  # lanes that run together: more do not stay in a processor's cache
 LONELY = 100  # turns of a loop with nobody to give way to, before blocks that wait are let in
-PATIENCE = 1 << 16  # turns of any loop, before it gives way once
-KINDS = {"load": READ, "store": WRITE, "atomic": ATOMIC}
-STRONG_KINDS = {"load": STRONG, "store": ATOMIC, "atomic": ATOMIC}
 PRIVATE = 1 << 28  # bytes of shared (and of local) memory for blocks that run at the same time
 
 
@@ -62,7 +55,7 @@ class Machine:
     ) -> None:
         self.decoded, self.ways, self.grid, self.memory = decoded, ways, grid, memory
         self.program, self.parameters = decoded.program, parameters
-        self.name, self.checks, self.limit = name, checks, limit
+        self.name, self.limit = name, limit
         self.threads = grid.threads
         self.shared_bytes = grid.static + grid.dynamic
         self.shared_stride = -(-max(self.shared_bytes, 1) // 128) * 128
@@ -71,21 +64,13 @@ class Machine:
         self.parted: dict[int, list[Fragment]] = {}  # lanes at a shuffle that wait for others
         self.barriers = Barriers(self)
         self.standstill = Standstill(self)
-        self.patience = PATIENCE
         self.turns = False  # whether some fragment has given way
         self.begun = 0  # blocks
         self.since = 0  # the first of those that share the private memory of now
         self.lonely = 0
         self.effort = 0
-        opcodes = self.program.opcodes()
-        fences = bool(opcodes & {"membar", "fence"}) and bool(opcodes & {"atom", "red"})
-        self.races = None
-        if checks:
-            self.races = Races(grid.blocks, grid.threads, fences, *_parts_that_meet(self.program))
-        self.counts = Counts(len(self.program.code))
-        self.lanes = [0] * len(self.program.blocks)
-        self.warps = [0] * len(self.program.blocks)
-        self.room = [0] * len(self.program.blocks)
+        self.watch = Watch(self) if checks else None
+        self.races = self.watch.races if self.watch is not None else None
         private = max(self.shared_stride, self.threads * self.local_bytes)
         self.together = max(1, CHUNK // self.threads)
         if any(i.opcode == f"call.{GRID_SYNC}" for i in self.program.code):
@@ -101,7 +86,7 @@ class Machine:
         Raises:
             Fault: whatever the kernel did wrong.
         """
-        steps, ways, checks = self.decoded.steps, self.ways, self.checks
+        steps, ways, watch = self.decoded.steps, self.ways, self.watch
         efforts = [self.program.effort(block) for block in self.program.blocks]
         with np.errstate(all="ignore"):
             while self.begun < self.grid.blocks:
@@ -116,8 +101,8 @@ class Machine:
                         at = f.at
                         for step in steps[at]:
                             step(self, f)
-                        if checks:
-                            self._count(at, f)
+                        if watch is not None:
+                            watch.block(at, f)
                         self.effort += efforts[at]
                         if self.effort > self.limit:
                             blame.hang(self, f, at)
@@ -180,7 +165,7 @@ class Machine:
         self.since = self.begun
         self.shared = Segment(0, self.slots * self.shared_stride, "shared memory")
         self.local = Segment(0, lanes * self.local_bytes, "local memory")
-        if not self.checks:
+        if self.watch is None:
             self.shared.state = self.local.state = None
             return
         for segment, stride, gaps in (
@@ -197,92 +182,3 @@ class Machine:
         if f.block[0] == f.block[-1]:
             return f.block[:1] % self.slots
         return f.block if self.slots == self.grid.blocks else f.block % self.slots
-
-    # Watching
-
-    def _count(self, at: int, f: Fragment) -> None:
-        warps = f.warps()
-        self.lanes[at] += f.n
-        self.warps[at] += len(warps)
-        partial = WARP * self.grid.warps - self.threads
-        room = WARP * len(warps)
-        if partial:
-            last = warps.number[warps.begins] % self.grid.warps == self.grid.warps - 1
-            room -= partial * int(np.count_nonzero(last))
-        self.room[at] += room
-
-    def watch(
-        self,
-        f: Fragment,
-        segment: Segment,
-        offset: Any,
-        lanes: Any,
-        nbytes: int,
-        pc: int,
-        kind: str,
-        storing: tuple[Any, Any, list[Any]] | None,
-    ) -> None:
-        """Tell the counts and the race detector of an access."""
-        if segment is self.local or self.races is None:
-            return
-        block, thread = f.block, f.thread
-        if lanes is not None:
-            block, thread = block[lanes], thread[lanes]
-        number = f.warps().number if lanes is None else f.warps().number[lanes]
-        if segment is self.shared:
-            self.counts.shared(pc, number, offset, nbytes, kind, thread & 31)
-        else:
-            self.counts.memory(pc, number, offset, nbytes, kind)
-        same = key = None
-        if storing is not None:
-            view, first, stored = storing
-            same, key = _same(view, first, stored, len(block))
-        where = np.broadcast_to(offset, len(block))
-        kinds = STRONG_KINDS if pc in self.decoded.strong else KINDS
-        try:
-            self.races.access(
-                segment, where, nbytes, kinds[kind], block, thread, pc, same, value_key=key
-            )
-        except Conflict as conflict:
-            blame.race(self, f, lanes, conflict, segment, where, pc)
-
-    def fence(self, f: Fragment) -> None:
-        """These lanes have executed a memory fence."""
-        if self.races is not None:
-            self.races.fence(f.block, f.thread)
-
-    def warp_synced(self, f: Fragment, masks: Any) -> None:
-        """These lanes have met in `bar.warp.sync`."""
-        if self.races is not None:
-            self.races.syncwarp(f.block, f.thread, masks)
-
-    def finished(self) -> Counts:
-        """The counts of the launch, each instruction's own."""
-        for k, block in enumerate(self.program.blocks):
-            if self.lanes[k]:
-                for pc in range(block.begin, block.end):
-                    self.counts.executed(pc, self.lanes[k], self.warps[k], self.room[k])
-        return self.counts
-
-
-def _parts_that_meet(program: Program) -> tuple[bool, bool]:
-    """Whether parts of a block meet other than at its barriers, and whether parts of a warp do."""
-    syncwarps = [i for i in program.code if i.opcode.startswith("bar.warp")]
-    counted = any(
-        i.opcode.startswith(("bar.", "barrier.")) and "warp" not in i.opcode
-        and len(i.operands) > (3 if ".red" in i.opcode else 1)
-        for i in program.code
-    )  # fmt: skip
-    parts = [i for i in syncwarps if i.operands not in ([Immediate(-1)], [Immediate(0xFFFFFFFF)])]
-    return bool(syncwarps) or counted, bool(parts) or counted
-
-
-def _same(view: Any, first: Any, stored: list[Any], n: int) -> tuple[Any, Any]:
-    """Whether each lane stores what is there, and the bits that tell lanes' values apart."""
-    bits = np.dtype(f"u{view.dtype.itemsize}")
-    there, key = np.ones(1, bool), []
-    for k, value in enumerate(stored):
-        new = np.ascontiguousarray(value).view(bits)
-        there = there & (view[first + k].view(bits) == new)
-        key.append(np.broadcast_to(new, n))
-    return np.broadcast_to(there, n), key[0] if len(key) == 1 else np.stack(key, axis=-1)

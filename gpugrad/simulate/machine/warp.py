@@ -215,4 +215,8 @@ def _reduce(values: Values, instruction: Instruction, words: list[str]) -> Excha
 
 
 def _sync(values: Values, instruction: Instruction, words: list[str]) -> Exchange:
-    return lambda m, f, masks: m.warp_synced(f, np.broadcast_to(masks, f.n))
+    def sync(m: Machine, f: Fragment, masks: Any) -> None:
+        if m.races is not None:
+            m.races.syncwarp(f.block, f.thread, np.broadcast_to(masks, f.n))
+
+    return sync
