@@ -19,6 +19,9 @@ from gpugrad.simulate.frontend.cards import (
 )
 from gpugrad.simulate.frontend.frontend import Compiled, Kernel, as_kernel, build, compiled
 from gpugrad.simulate.frontend.toolchain import link
+from gpugrad.simulate.ptx.reader import parse
+from gpugrad.simulate.report.counts import Counts
+from gpugrad.simulate.report.findings import float64
 
 
 @dataclass(frozen=True)
@@ -156,32 +159,9 @@ def _number(pattern: str, log: str) -> int:
     return int(found[1]) if found else 0
 
 
-_FILE = re.compile(r'^\s*\.file\s+(\d+)\s+"([^"]*)"', re.M)
-_LOC = re.compile(r"^\s*\.loc\s+(\d+)\s+(\d+)\s+\d+")
-_REGISTERS = re.compile(r"%\w+")
-_SINE_SCALE = "0d3BF921FB54442D19"  # pi / 2**65
-
-
 def float64_lines(ptx: str) -> tuple[tuple[str, int], ...]:
-    """(file, line) of each source line that became float64 instructions, in order.
-
-    float32 sin, cos and tan reduce a large argument in three float64 instructions of the library,
-    which are no fault of the kernel's: they are known by their constant.
-    """
-    files = {number: name for number, name in _FILE.findall(ptx)}
-    body = [line.partition("//")[0].strip() for line in ptx.splitlines()]
-    library: set[str] = set()
-    for line in body:
-        if _SINE_SCALE in line:
-            library.update(_REGISTERS.findall(line))
-    found: dict[tuple[str, int], None] = {}
-    here: tuple[str, int] | None = None
-    for line in body:
-        if loc := _LOC.match(line):
-            # line 0 stands for no line: code that belongs to several, or to none
-            here = (files.get(loc[1], "?"), int(loc[2])) if int(loc[2]) else here
-        elif ".f64" in line and not line.startswith(".") and here is not None:
-            of_library = library.intersection(_REGISTERS.findall(line.partition(" ")[2]))
-            if not of_library:
-                found[here] = None
-    return tuple(found)
+    """(file, line) of each source line that became float64 instructions, in order."""
+    code = [said for function in parse(ptx).functions.values() for said in function.body]
+    places = [(said.place.file, said.place.line) if said.place else None for said in code]
+    found = float64(Counts(len(code)), [said.opcode for said in code], places)
+    return tuple((finding.file, finding.line) for finding in found if finding.line is not None)
