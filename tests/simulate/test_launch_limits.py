@@ -10,35 +10,12 @@ from tests.simulate.numba_cuda_needed import needs_numba_cuda
 
 needs_numba_cuda()
 
-from numba import cuda, float32, types  # noqa: E402
+from numba import cuda, float32  # noqa: E402
 
 from gpugrad.simulate.frontend.cards import card  # noqa: E402
 from gpugrad.simulate.frontend.frontend import compiled  # noqa: E402
 from gpugrad.simulate.launch import check_launch, run  # noqa: E402
-
-VECTOR = (types.float32[::1],)
-
-
-@cuda.jit
-def reciprocal(x):
-    x[0] = float32(1) / x[0]
-
-
-@cuda.jit(launch_bounds=(64, 2))
-def bounded(x):
-    x[0] = 1
-
-
-@cuda.jit
-def shares(x):
-    a = cuda.shared.array(100, float32)
-    b = cuda.shared.array(3, types.int8)
-    c = cuda.shared.array((2, 2), types.float64)
-    d = cuda.shared.array(0, types.float64)
-    i = cuda.threadIdx.x
-    a[i], b[i % 3], c[i % 2, 0], d[i] = x[i], i, x[i], x[i]
-    cuda.syncthreads()
-    x[i] = a[99 - i] + b[1] + c[0, 0] + d[i]
+from tests.simulate.kernels.plain import VECTOR, bounded, reciprocal, shares  # noqa: E402
 
 
 @cuda.jit

@@ -15,7 +15,7 @@ needs_numba_cuda()
 
 from numba import cuda, float32, types  # noqa: E402
 
-VECTOR = (types.float32[::1],)
+from tests.simulate.kernels.plain import VECTOR  # noqa: E402
 
 
 @cuda.jit(device=True)
