@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import operator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from gpugrad.simulate.faults import LaunchError
 from gpugrad.simulate.frontend.arguments import place, types_of
@@ -12,10 +12,9 @@ from gpugrad.simulate.frontend.cards import (
     MAX_GRID,
     MAX_THREADS,
     STATIC_SHARED_BYTES,
-    Card,
     card,
 )
-from gpugrad.simulate.frontend.frontend import Compiled, as_kernel, compiled
+from gpugrad.simulate.frontend.frontend import Options, as_kernel, compiled
 from gpugrad.simulate.ptx.program import LIMIT
 
 if TYPE_CHECKING:
@@ -57,7 +56,7 @@ def run(
     user = as_kernel(kernel)
     types = types_of(user, args)
     code = compiled(user, types, target.cc)
-    shape = _dimensions("grid", grid), _dimensions("block", block)
+    shape = dimensions("grid", grid), dimensions("block", block)
     try:
         shared_bytes = operator.index(shared_bytes)
     except TypeError:
@@ -82,12 +81,32 @@ def run(
     return report
 
 
+class Launchable(Protocol):
+    """A compiled kernel, as far as a launch is checked."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def options(self) -> Options: ...
+    @property
+    def shared_bytes(self) -> int: ...
+
+
+class Limits(Protocol):
+    """A card, as far as a launch is checked."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def block_shared_bytes(self) -> int: ...
+
+
 def check_launch(
-    code: Compiled,
+    code: Launchable,
     grid: tuple[int, int, int],
     block: tuple[int, int, int],
     shared_bytes: int,
-    card: Card,
+    card: Limits,
 ) -> None:
     """Refuse a launch that the card's driver would refuse.
 
@@ -125,7 +144,7 @@ def check_launch(
         )
 
 
-def _dimensions(what: str, given: Dimensions) -> tuple[int, int, int]:
+def dimensions(what: str, given: Dimensions) -> tuple[int, int, int]:
     """(x, y, z) of what `kernel[grid, block]` takes."""
     sizes = given if isinstance(given, (tuple, list)) else (given,)
     try:

@@ -83,7 +83,7 @@ class Compiled:
     @cached_property
     def float32(self) -> bool:
         """Whether the kernel is meant to be float32: no argument is float64 or complex128."""
-        return not any(_is_double(kind) for kind in self.types)
+        return is_float32(self.types)
 
 
 _ENTRY = re.compile(r"\.visible\s+\.entry\s+([\w$]+)")
@@ -167,7 +167,7 @@ def compiled(kernel: Any, types: tuple[Any, ...], cc: tuple[int, int]) -> Compil
     key = (types, cc, kernel.options)
     if key not in known:
         parts = build(kernel, types, cc, "ptx")
-        ptx = _merged(parts, kernel)
+        ptx = merged(parts, kernel)
         entries = _ENTRY.findall(ptx)
         if len(entries) != 1:
             raise CompileError(f"{kernel.name}: {len(entries)} entries in its PTX, not one")
@@ -228,7 +228,7 @@ def _reshape(cc: tuple[int, int]) -> Any:
     return nvrtc.compile(source, name, cc)[0]
 
 
-def _merged(codes: list[Any], kernel: Kernel) -> str:
+def merged(codes: list[Any], kernel: Kernel) -> str:
     """One PTX text of several: the functions that the first one calls, then itself."""
     text = str(codes[0])
     for code in codes[1:]:
@@ -242,6 +242,11 @@ def _merged(codes: list[Any], kernel: Kernel) -> str:
         assert header is not None
         text = text[: header.end()] + body + text[header.end() :]
     return text
+
+
+def is_float32(types: tuple[Any, ...]) -> bool:
+    """Whether no argument is float64 or complex128."""
+    return not any(map(_is_double, types))
 
 
 def _is_double(kind: Any) -> bool:

@@ -1,0 +1,95 @@
+"""Kernels on a GPU: their machine code is loaded by CuPy and launched on its current stream."""
+
+from __future__ import annotations
+
+import ctypes
+from dataclasses import dataclass
+from typing import Any
+
+import cupy
+from cupy.cuda.driver import CUDADriverError
+from cupy.cuda.function import CPointer, Module
+
+from gpugrad.cuda.compiler import compiled
+from gpugrad.simulate.faults import LaunchError
+
+SHARED_BYTES = 48 << 10  # dynamic, that a kernel may have without having asked for more
+SHARED_LIMIT = 97  # cudaDevAttrMaxSharedMemoryPerBlockOptin of driver_types.h
+
+HELP = {
+    "CUDA_ERROR_ILLEGAL_ADDRESS": "a kernel before it read or wrote outside its arrays, and this "
+    "process cannot use the GPU any more: start again with GPUGRAD_SIMULATE_CUDA=1, which names "
+    "the line",
+    "CUDA_ERROR_INVALID_HANDLE": "the current stream is gone, or belongs to another device: make "
+    "a new one on this device",
+    "CUDA_ERROR_INVALID_CONTEXT": "the GPU was reset in this process, or the process was forked "
+    "after it had used the GPU: start a new one (multiprocessing: the method 'spawn')",
+    "CUDA_ERROR_LAUNCH_OUT_OF_RESOURCES": "its registers do not suffice for so large a block: "
+    "launch fewer threads a block, or compile with @cuda.jit(launch_bounds=THREADS)",
+    "CUDA_ERROR_NO_BINARY_FOR_GPU": "the code is for another GPU; the cache of compiled kernels "
+    "may be deleted at any time",
+    "CUDA_ERROR_UNSUPPORTED_PTX_VERSION": "the driver is older than the compiler: update it",
+}
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a block may have on a device."""
+
+    name: str
+    block_shared_bytes: int
+
+
+class CupyKernel:
+    """A kernel loaded on the device that was the current one."""
+
+    def __init__(self, kernel: Any, types: tuple[Any, ...]) -> None:
+        device = cupy.cuda.runtime.getDevice()
+        major, minor = divmod(int(cupy.cuda.Device(device).compute_capability), 10)
+        self.code = code = compiled(kernel, types, (major, minor), "cubin")
+        self.limits = Limits(
+            f"cuda:{device}", cupy.cuda.runtime.deviceGetAttribute(SHARED_LIMIT, device)
+        )
+        self.shared_bytes = SHARED_BYTES
+        module = Module()
+        try:
+            module.load(code.code)
+            self.function = module.get_function(code.entry)
+        except CUDADriverError as error:
+            raise LaunchError(f"{code.name} cannot be loaded: {_said(error)}") from error
+
+    def parameters(self, words: ctypes.Array[ctypes.c_int64]) -> tuple[CPointer, ...]:
+        """The parameters that `run` takes: where each of the words is, so they may change."""
+        base = ctypes.addressof(words)
+        return tuple(CPointer(base + 8 * k) for k in range(len(words)))
+
+
+def load(kernel: Any, types: tuple[Any, ...]) -> CupyKernel:
+    """A kernel for arguments of Numba's types, compiled and on the current device."""
+    return CupyKernel(kernel, types)
+
+
+def run(kernel: CupyKernel, grid: Any, block: Any, parameters: Any, shared: int) -> None:
+    """Launch a kernel on CuPy's current stream; the driver copies the parameters here and now.
+
+    Raises:
+        LaunchError: the driver refuses.
+    """
+    if shared > kernel.shared_bytes:
+        kernel.function.max_dynamic_shared_size_bytes = kernel.shared_bytes = shared
+    try:
+        kernel.function(grid, block, parameters, shared)
+    except CUDADriverError as error:
+        threads = block[0] * block[1] * block[2]
+        raise LaunchError(
+            f"{kernel.code.name} was not launched on {kernel.limits.name}, with grid {grid}, block "
+            f"{block} ({threads} threads) and {shared} bytes of dynamic shared memory: "
+            f"{_said(error)}"
+        ) from error
+
+
+def _said(error: CUDADriverError) -> str:
+    """What the driver said, and what to do."""
+    text = str(error)
+    help_text = HELP.get(text.partition(":")[0])
+    return text + (f"\n  help: {help_text}" if help_text else "")
