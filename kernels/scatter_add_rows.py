@@ -1,0 +1,87 @@
+"""scatter_add_rows: out = 0; out[index[i]] += v[i]: the gradient of embeddings.
+
+Arrays    v (n, cols) float32; index (n,) integers; out (rows, cols) float32
+Mapping   a thread an element of out, or of v with atomics; strided both ways: any grid is correct
+Traffic   reads v and writes out, 4 bytes an element each; beside that 8 bytes of the order for an
+          element of v and 16 of the bounds for one of out, which the neighbours in a row share.
+          With atomics: reads v, clears out, adds 4 bytes an element of v in the cache
+Used by   ops/indexing.py index_add_to_zeros on "cuda"; its reference is xp.add.at
+
+By default an element's sum is taken in the order of i: a stable sort puts equal indices side by
+side, and each thread adds up its stretch, so bits repeat and equal those of np.add.at. One index
+that has most of the rows is then one thread's work; atomics do not mind, but their order, and the
+last bits, change from run to run. Rows with an index out of range are left out.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from gpugrad.kernels.gather_rows import blocks_of_rows, row_of
+from gpugrad.kernels.launch import launch, suits
+from numba import cuda, float32, int32
+
+
+@cuda.jit
+def _add_stretches(v, order, bounds, out):
+    rows, cols = int32(out.shape[0]), int32(out.shape[1])
+    r = int32(cuda.blockIdx.x * cuda.blockDim.y + cuda.threadIdx.y)
+    while r < rows:
+        begin, end = int32(bounds[r]), int32(bounds[r + 1])
+        c = int32(cuda.blockIdx.y * cuda.blockDim.x + cuda.threadIdx.x)
+        while c < cols:
+            total = float32(0)
+            k = begin
+            while k < end:
+                total += v[order[k], c]
+                k = int32(k + 1)
+            out[r, c] = total
+            c = int32(c + cuda.gridDim.y * cuda.blockDim.x)
+        r = int32(r + cuda.gridDim.x * cuda.blockDim.y)
+
+
+@cuda.jit
+def _add_atomically(v, index, out):
+    n, cols = int32(v.shape[0]), int32(v.shape[1])
+    i = int32(cuda.blockIdx.x * cuda.blockDim.y + cuda.threadIdx.y)
+    while i < n:
+        row = row_of(index[i], out.shape[0])
+        if row >= int32(0):
+            c = int32(cuda.blockIdx.y * cuda.blockDim.x + cuda.threadIdx.x)
+            while c < cols:
+                cuda.atomic.add(out, (row, c), v[i, c])
+                c = int32(c + cuda.gridDim.y * cuda.blockDim.x)
+        i = int32(i + cuda.gridDim.x * cuda.blockDim.y)
+
+
+def scatter_add_rows(xp: Any, v: Any, index: Any, rows: int, deterministic: bool = True) -> Any:
+    """Zeros (rows, ...) with v[i] added to row index[i], or NotImplemented.
+
+    Args:
+        v: index.shape + the shape of a row.
+        deterministic: with the same bits every time.
+    """
+    row_shape = v.shape[index.ndim :]
+    cols = math.prod(row_shape)
+    if v.dtype != np.float32 or index.dtype.kind not in "iu" or not suits(v, index):
+        return NotImplemented
+    if rows * cols >= 2**31:
+        return NotImplemented
+    index, values = index.reshape(-1), v.reshape(index.size, cols)
+    if not values.size or not rows:
+        return xp.zeros((rows, *row_shape), dtype=np.float32)
+    if not deterministic:
+        out = xp.zeros((rows, *row_shape), dtype=np.float32)
+        blocks, threads = blocks_of_rows(index.size, cols)
+        launch(_add_atomically, blocks, threads, values, index, out.reshape(rows, cols))
+        return out
+    index = index.astype(np.int64)
+    index = xp.where(index < 0, index + rows, index)
+    order = xp.argsort(index, kind="stable")
+    bounds = xp.searchsorted(index[order], xp.arange(rows + 1))
+    out = xp.empty((rows, *row_shape), dtype=np.float32)
+    blocks, threads = blocks_of_rows(rows, cols)
+    launch(_add_stretches, blocks, threads, values, order, bounds, out.reshape(rows, cols))
+    return out
