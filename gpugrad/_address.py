@@ -31,4 +31,9 @@ def install_command(extra: str) -> str:
     >>> install_command("train").startswith("pip install 'gpugrad[train] @ git+https://")
     True
     """
-    return f"pip install 'gpugrad[{extra}] @ git+{repository()}'"
+    from importlib.metadata import PackageNotFoundError
+
+    try:
+        return f"pip install 'gpugrad[{extra}] @ git+{repository()}'"
+    except (PackageNotFoundError, LookupError):  # on the path, not installed
+        return f"pip install 'gpugrad[{extra}]'"

@@ -50,10 +50,7 @@ def missing(what: str) -> CompileError:
     """The error for a part of the toolchain that is not installed."""
     from gpugrad._address import install_command
 
-    try:
-        command = install_command("simulate")
-    except (importlib.metadata.PackageNotFoundError, LookupError):  # on the path, not installed
-        command = "pip install 'gpugrad[simulate]'"
+    command = install_command("simulate")
     return CompileError(
         f"gpugrad.simulate compiles kernels with {what}, which is not installed\n"
         f"  help: {command}   (Linux and Windows: NVIDIA has no wheels for macOS)"
