@@ -1,15 +1,61 @@
-"""Sums over the threads of a block, for kernels to call; each thread gets the result.
+"""What the threads of a block have together, for kernels to call; each thread gets the result.
 
-Their order is fixed by the shape of the block alone, so results repeat bit by bit.
+The order of the additions is fixed by the shape of the block alone, so results repeat bit by bit.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 from numba import cuda, float32, int32
 
+ALL_LANES = 0xFFFFFFFF
+LOWEST = np.finfo(np.float32).min
 MOST_THREADS = 1024
+WARP = 32
+
+
+@cuda.jit(device=True)
+def _add(a: Any, b: Any) -> Any:
+    return a + b
+
+
+@cuda.jit(device=True)
+def _larger(a: Any, b: Any) -> Any:
+    return a if a > b else b
+
+
+def _over_row(combine: Any, start: Any) -> Any:
+    @cuda.jit(device=True)
+    def over_warp(value: Any) -> Any:
+        offset = int32(WARP // 2)
+        while offset > 0:
+            value = combine(value, cuda.shfl_xor_sync(ALL_LANES, value, offset))
+            offset = int32(offset >> 1)
+        return value
+
+    @cuda.jit(device=True)
+    def over_row(value: Any) -> Any:
+        value = over_warp(value)
+        if cuda.blockDim.x > WARP:
+            scratch = cuda.shared.array(WARP, float32)
+            x = int32(cuda.threadIdx.x)
+            lane, warps = int32(x & int32(WARP - 1)), int32(cuda.blockDim.x >> 5)
+            if lane == 0:
+                scratch[x >> 5] = value
+            cuda.syncthreads()
+            value = over_warp(scratch[lane] if lane < warps else start)
+            cuda.syncthreads()  # before the next call writes there
+        return value
+
+    return over_row
+
+
+# Of the threads with the same threadIdx.y. A block is one warp wide, or some warps and one high;
+# all threads of a row call them.
+row_sum = _over_row(_add, np.float32(0))
+row_max = _over_row(_larger, LOWEST)  # of numbers only; what it gives for NaN is not said
 
 
 @cuda.jit(device=True)
