@@ -83,8 +83,7 @@ def accuracy(xp: Any, scores: Any, labels: Any) -> Any:
         return NotImplemented
     count = xp.zeros(1, dtype=np.int64)
     rows, classes = scores.shape
-    # About four classes a lane: shorter loops would be mostly shuffles.
-    width = min(WARP, 1 << (-(-classes // 4) - 1).bit_length())
+    width = min(WARP, 1 << (classes - 1).bit_length())
     threads = width, THREADS // width
     launch(_count_right, -(-rows // threads[1]), threads, scores, labels, count)
     return count.reshape(())

@@ -212,9 +212,9 @@ def _launch(kernel: Any, down: bool, arrays: Sequence[Any], out: Any, divisor: f
 
 def _threads(cols: int, down: bool) -> tuple[int, int]:
     """The width and height of a block."""
-    # Along a row, about 4 elements a thread: with fewer, most of the work would be shuffles.
-    wanted = cols if down else -(-cols // 4)
-    across = min(WARP if down else THREADS, 1 << (wanted - 1).bit_length())
+    across = min(WARP, 1 << (cols - 1).bit_length())
+    if not down and cols > 4 * WARP:  # more than a warp, if each thread still has 4 elements
+        across = min(THREADS, 1 << (cols // 4 - 1).bit_length())
     return across, THREADS // across
 
 

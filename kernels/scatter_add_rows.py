@@ -3,7 +3,7 @@
 Arrays    v (n, cols) float32; index (n,) integers; out (rows, cols) float32
 Mapping   a thread an element of out, or of v with atomics; strided both ways: any grid is correct
 Traffic   reads v and writes out, 4 bytes an element each; beside that 8 bytes of the order for an
-          element of v and 16 of the bounds for one of out, which the neighbours in a row share.
+          element of v and up to 16 of the bounds for one of out, which the neighbours in a row share.
           With atomics: reads v, clears out, adds 4 bytes an element of v in the cache
 Used by   ops/indexing.py index_add_to_zeros on "cuda"; its reference is xp.add.at
 
