@@ -93,7 +93,7 @@ def test_digits_leave_the_misread_images(run, tmp_path):
     status, lines, _ = run("train", "--epochs", 1, "--hidden", "16", "--out", "run", "--seed", 3)
     assert status == 0
     assert lines[0] == "digits: 1293 examples to train on, 144 for validation, 360 held out"
-    assert lines[1] == "model: 64-16-10, 1210 parameters, float32 on auto"
+    assert lines[1] == "model: 64-16-10, 1210 parameters, float32 on cpu"
     assert (tmp_path / "run" / "misread.png").read_bytes().startswith(b"\x89PNG")
     assert lines[-1].endswith("of 360)")
 
@@ -367,14 +367,16 @@ def test_predict_reads_pixels_with_and_without_a_header(run, tmp_path):
 
 
 def test_devices_and_version(run):
-    assert run("devices") == (0, ["cpu"], "")
+    status, lines, err = run("devices")
+    assert (status, lines[0], err) == (0, "cpu", "")
+    assert len(lines) == len(gg.devices())
     assert run("--version") == (0, [f"gpugrad {metadata.version('gpugrad')}"], "")
 
 
 def test_help_lists_commands_and_options(run):
     status, lines, _ = run()
     assert status == 0
-    for word in ("train", "evaluate", "predict", "devices", "--version"):
+    for word in ("train", "evaluate", "predict", "devices", "doctor", "--version"):
         assert any(word in text for text in lines)
     text = "\n".join(run("train", "--help")[1])
     for option in OPTIONS:
@@ -401,8 +403,7 @@ IMPOSSIBLE = {
     "--schedule no": "--schedule no: choose one of constant",
     "--dtype int8": "--dtype int8: choose one of float32, float64",
     "--data cats": "--data cats: choose one of digits, moons, mnist, csv",
-    "--device cuda": "this version of gpugrad computes on the CPU only; help: use --device cpu",
-    "--device abacus": "unknown device",
+    "--device abacus": "--device abacus: unknown device; help: use 'cpu', 'cuda', 'cuda:1' or",
     "--data csv": "--data csv needs --file ..., the table",
     "--data csv --file t.csv": "--data csv needs --target ..., the column to predict",
     "--data csv --file gone.csv --target y": "gone.csv: there is no such file",

@@ -20,7 +20,8 @@ SPELLINGS = (
     (r'\btask="(\w+)"', r"--task \1"),
     (r"\bload_mnist\(root, download=True\)", "gpugrad train --data mnist (without --root)"),
     (r"\bload_mnist\(root\)", "--root FOLDER"),
-    (r'; help: use device="cpu", or device="auto" for .*', "; help: use --device cpu or auto"),
+    (r"\bdevice\('(.+?)'\)", r"--device \1"),
+    (r'\bdevice="([\w:]+)"', r"--device \1"),
     (r"\baugment=True", "--augment"),
     (
         r"\b(data|file|target|root|hidden|activation|dropout|optimizer|lr|schedule|weight_decay|"

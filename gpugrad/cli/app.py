@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
+from gpugrad.cli.doctor import doctor
 from gpugrad.cli.profile import profile
 from gpugrad.errors import OptionError
 from gpugrad.train.settings import DATA, DEFAULTS, DTYPES, OPTIMIZERS, SCHEDULES, Settings
@@ -94,7 +95,9 @@ def train(
             help="move images by up to one pixel; default for digits and mnist",
         ),
     ] = None,
-    device: Annotated[str | None, _option("auto, cpu or cuda; default auto")] = None,
+    device: Annotated[
+        str | None, _option("cpu, cuda, cuda:1 or auto (a GPU if there is one); default auto")
+    ] = None,
     dtype: Annotated[str | None, _option(f"{' or '.join(DTYPES)}; default float32")] = None,
     seed: Annotated[int | None, _option("of everything random; default 0")] = None,
     out: Annotated[Path | None, _option("a new folder; default runs/<data>-<time>")] = None,
@@ -159,13 +162,25 @@ def predict(
 
 @app.command()
 def devices() -> None:
-    """List the devices here."""
+    """List the devices here; of a GPU its name, compute capability, memory and CUDA versions."""
+    from gpugrad.device import CudaDevice
     from gpugrad.device import devices as found
 
     for device in found():
-        print(device)
+        print(_in_words(device) if isinstance(device, CudaDevice) else device)
 
 
+def _in_words(device: Any) -> str:
+    has = device.properties
+    free, total = has.free_bytes / 2**30, has.total_bytes / 2**30
+    return (
+        f"{device}  {has.name}, compute capability {'{}.{}'.format(*has.compute_capability)}, "
+        f"{free:.1f} of {total:.1f} GiB free, driver {has.driver_version}, "
+        f"CUDA {has.runtime_version}"
+    )
+
+
+app.command()(doctor)
 app.command()(profile)
 
 

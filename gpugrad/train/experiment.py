@@ -27,6 +27,7 @@ from gpugrad.train.build import (
     load_parts,
 )
 from gpugrad.train.callbacks import Callback, TensorBoard
+from gpugrad.train.chosen_device import in_words, why_cpu
 from gpugrad.train.evaluation import predict
 from gpugrad.train.folder import (
     CONFIG,
@@ -242,7 +243,9 @@ def _introduce(settings: Settings, parts: Parts, model: Module, say: Callable[[s
     say(f"{settings.data}: {_in_words(parts.sizes())}")
     layers = "-".join(map(str, [parts.train.inputs, *settings.hidden, parts.train.outputs]))
     count = sum(parameter.size for parameter in model.parameters())
-    say(f"model: {layers}, {count} parameters, {settings.dtype} on {settings.device}")
+    say(f"model: {layers}, {count} parameters, {settings.dtype} on {in_words(settings.device)}")
+    if reason := why_cpu(settings.device):
+        say(f"device auto takes the CPU: {reason}; more from gpugrad doctor")
 
 
 def _metrics(parts: Parts) -> dict[str, Any] | None:

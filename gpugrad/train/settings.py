@@ -63,6 +63,7 @@ class Settings:
         patience: stop after so many epochs without a better validation loss, with the best
             weights; 0 trains for all epochs.
         augment: move images by up to one pixel.
+        device: "cpu", "cuda" (the current GPU), "cuda:1", or "auto", a GPU if there is one.
         dtype: "float32" or "float64".
         seed: of the split, the weights, the batches, dropout and augmentation.
     """
