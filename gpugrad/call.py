@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from gpugrad.device import CPU
+from gpugrad.device import CPU, as_array, common_device, device_of, namespace_of
 from gpugrad.errors import OptionError
 from gpugrad.graph import Output
 from gpugrad.mode import mode
@@ -48,8 +48,9 @@ def compiled_call(primitive: Primitive, count: int, first_output: bool = False) 
     source = "\n".join(_lines(primitive, names, first_output))
     scope: dict[str, Any] = {
         "_TYPES": TYPES, "_SCALARS": SCALARS, "_MISSING": MISSING, "_FAILURES": FAILURES,
-        "_forward": primitive.forward, "_xp": CPU.xp, "_mode_now": mode, "_ndarray": np.ndarray,
-        "_asarray": np.asarray, "_new": object.__new__, "_Tensor": Tensor, "_Output": Output,
+        "_primitive": primitive, "_forward": primitive.forward, "_cpu": CPU.xp,
+        "_namespace_of": namespace_of, "_mode_now": mode, "_ndarray": np.ndarray,
+        "_asarray": as_array, "_new": object.__new__, "_Tensor": Tensor, "_Output": Output,
         "_shared_version": shared_version,
         "_converted": converted, "_defaults": primitive.defaults, "_type": type, "_map": map,
         "_float": float, "_plans": primitive.plans(count),
@@ -71,7 +72,7 @@ def _lines(p: Primitive, names: list[str], first_output: bool) -> list[str]:
     again = f"return _converted(_self, {given}, {options}, _rest, _unknown)"
     again += "[0]" if first_output else ""
     lines = [f"def call({', '.join(['_self', *head, '*_rest', '**_unknown'])}):"]
-    lines += [f"    if _rest or _unknown: {again}", "    _dtype = None"]
+    lines += [f"    if _rest or _unknown: {again}", "    _dtype = None", "    _xp = _cpu"]
     joined = [k for k in every if not p.separate >> k & 1]
     for k, name in enumerate(names):
         lines += _argument(k, name, joined, again)
@@ -82,10 +83,16 @@ def _lines(p: Primitive, names: list[str], first_output: bool) -> list[str]:
         floats = " or ".join(f"_type({names[k]}) is _float" for k in joined)
         unsuited += f" or (_dtype.kind != 'f' and ({floats}))"
     arrays = ", ".join(f"_array_{k}" for k in every)
+    forward = "_forward"
+    if p.kernel is not None:
+        forward = "(_forward if _xp is _cpu else _primitive.on_cuda)"
     lines += [
         f"    if {unsuited}: {again}",
+        "    if _xp is None:",  # an array that is not NumPy's
+        f"        _xp = _namespace_of({arrays})",
+        f"        if _xp is None: {again}",
         "    try:",
-        f"        _y = _forward(_xp, {arrays}{''.join(f', {n}={n}' for n in p.options)})",
+        f"        _y = {forward}(_xp, {arrays}{''.join(f', {n}={n}' for n in p.options)})",
         "    except _FAILURES as _error:",
         f"        raise _self.explained({given}, {options}, _error) from None",
         "    _mode = _mode_now()",
@@ -144,6 +151,7 @@ def _argument(k: int, name: str, joined: list[int], again: str) -> list[str]:
     lines = [
         f"    if _type({name}) in _TYPES:",
         f"        _array_{k} = {name}._data",
+        f"        if _type(_array_{k}) is not _ndarray: _xp = None",
         f"        _node_{k} = {name}._node",
         f"        _version_{k} = {name}._version",
     ]
@@ -186,14 +194,24 @@ def converted(
     ]
     if lacking:
         raise OptionError(f"{said} was not given {', '.join(lacking)}")
-    return primitive(*unify(primitive, args), **options)
+    unified = unify(primitive, args)
+    names = [primitive.argument_name(k) for k in range(len(unified))]
+    common_device(primitive.name, dict(zip(names, unified, strict=True)))
+    # On a device that is not the current one of this thread; or simply the call again.
+    device = next((device_of(a._data) for a in unified if isinstance(a, Tensor)), CPU)
+    with device.use():
+        return primitive(*unified, **options)
 
 
-def shared_version(args: tuple[Any, ...], y: np.ndarray[Any, Any]) -> Version | None:
+def shared_version(args: tuple[Any, ...], y: Any) -> Version | None:
     """The version of the argument whose memory y is, or is a view of."""
     for a in args:
         if isinstance(a, Tensor) and a._version is not None:
             own = y is a._data
-            if own or (y.base is not None and np.may_share_memory(a._data, y)):
+            if own or (y.base is not None and type(y) is type(a._data) and _overlap(a._data, y)):
                 return a._version
     return None
+
+
+def _overlap(x: Any, y: Any) -> bool:
+    return bool(device_of(x).xp.may_share_memory(x, y))

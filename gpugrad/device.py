@@ -1,11 +1,15 @@
-"""The device answers every hardware question: which array module computes, and where memory is."""
+"""The device answers every hardware question: which array module computes, and where memory is.
+
+Above this module nothing knows whether an array is NumPy's or CuPy's: `device_of(array).xp` has the
+functions for it. CuPy and Numba are loaded when the first "cuda" device is asked for.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
-from dataclasses import dataclass, field
+from functools import cache, cached_property
 from typing import Any
 
 import numpy as np
@@ -13,8 +17,9 @@ import numpy as np
 from gpugrad.errors import DeviceError
 from gpugrad.namespace import Namespace
 
+Array = Any  # NumPy's, or that of the device
 
-@dataclass(frozen=True)
+
 class Device:
     """A place that holds arrays and computes on them; compare devices with ==.
 
@@ -24,55 +29,211 @@ class Device:
     """
 
     kind: str
-    xp: Namespace = field(compare=False, repr=False)
+    index: int
+    xp: Namespace
+
+    def __init__(self, kind: str, index: int, xp: Namespace) -> None:
+        self.kind, self.index, self.xp = kind, index, xp
 
     def __str__(self) -> str:
         return self.kind
 
     def __repr__(self) -> str:
-        return f"device({self.kind!r})"
+        return f"device({str(self)!r})"
+
+    def __eq__(self, other: Any) -> bool:
+        return isinstance(other, Device) and str(self) == str(other)
+
+    def __hash__(self) -> int:
+        return hash(str(self))
 
     def __deepcopy__(self, memo: Any) -> Device:
         return self
 
     def __reduce__(self) -> Any:
-        return as_device, (self.kind,)
+        return as_device, (str(self),)
+
+    # Arrays of this device
+
+    def put(self, array: Array) -> Array:
+        """An array's elements here: itself if it is here, a copy otherwise."""
+        return array if type(array) is np.ndarray else to_host(array)
+
+    def use(self) -> AbstractContextManager[Any]:
+        """Make this the device on which its array module works, within the block."""
+        return nullcontext()
 
 
-CPU = Device("cpu", Namespace(np))
+class CudaDevice(Device):
+    """A GPU, or the simulated one; its arrays are CuPy's, or their stand-in's."""
+
+    def __init__(self, index: int) -> None:
+        from gpugrad.cuda.backend import backend
+
+        self._backend = backend()
+        super().__init__("cuda", index, _cuda_namespace())
+
+    def __str__(self) -> str:
+        return f"cuda:{self.index}"
+
+    def __repr__(self) -> str:
+        return f"device('cuda:{self.index}'{', simulated' if self._backend.simulated else ''})"
+
+    def put(self, array: Array) -> Array:
+        if type(array) is self._backend.array:
+            if self._backend.index_of(array) == self.index:
+                return array
+            with self.use():
+                return array.copy()
+        with self.use():
+            return self._backend.put(np.asarray(array))
+
+    def use(self) -> AbstractContextManager[Any]:
+        return self._backend.use(self.index)
+
+    @cached_property
+    def name(self) -> str:
+        """What the card calls itself."""
+        return self.properties.name
+
+    @property
+    def properties(self) -> Any:
+        """The name, compute capability, free and total bytes, driver and runtime versions."""
+        return self._backend.properties(self.index)
+
+
+CPU = Device("cpu", 0, Namespace(np))
+ARRAYS: set[type] = {np.ndarray}  # the types that tensors hold; that of the GPU joins at first use
 _default: ContextVar[Device] = ContextVar("gpugrad_default_device", default=CPU)
+
+
+@cache
+def _cuda_namespace() -> Namespace:
+    from gpugrad.cuda.backend import backend
+
+    found = backend()
+    ARRAYS.add(found.array)
+    return Namespace(found.module, on_host=False)
+
+
+@cache
+def cuda_device(index: int) -> CudaDevice:
+    """The GPU with this number.
+
+    Raises:
+        DeviceError: there is none.
+    """
+    from gpugrad.cuda.backend import backend
+
+    count = backend().device_count()
+    if not 0 <= index < count:
+        raise DeviceError(
+            f"device('cuda:{index}'): there {'is 1 GPU' if count == 1 else f'are {count} GPUs'} "
+            f"here, numbered from 0\n  help: {', '.join(f'cuda:{k}' for k in range(count))}"
+        )
+    return CudaDevice(index)
+
+
+def device_of(array: Array) -> Device:
+    """Where an array's elements are."""
+    if type(array) in ARRAYS and type(array) is not np.ndarray:
+        from gpugrad.cuda.backend import backend
+
+        return cuda_device(backend().index_of(array))
+    return CPU
+
+
+def namespace_of(*operands: Array) -> Namespace | None:
+    """The functions for these arrays (and numbers), ready to work where they are.
+
+    None where no single current device has them all: the caller then finds out why.
+    """
+    from gpugrad.cuda.backend import backend
+
+    gpu = backend()
+    several = gpu.device_count() > 1
+    for array in operands:
+        kind = type(array)
+        if kind in ARRAYS and (
+            kind is np.ndarray or (several and gpu.index_of(array) != gpu.device_index())
+        ):
+            return None
+    return _cuda_namespace()
+
+
+def to_host(array: Array) -> np.ndarray[Any, Any]:
+    """An array's elements in a NumPy array: itself if it is one; from a GPU this waits."""
+    if type(array) in ARRAYS and type(array) is not np.ndarray:
+        from gpugrad.cuda.backend import backend
+
+        return backend().get(array)
+    return np.asarray(array)
+
+
+def as_array(value: Any) -> Array:
+    """A result as an array: NumPy's functions give scalars where there are no axes."""
+    return value if type(value) in ARRAYS else np.asarray(value)
+
+
+def foreign_array(obj: Any) -> Array | None:
+    """The array of a GPU that another library's object is, without a copy; None if it is none."""
+    if isinstance(obj, (np.ndarray, np.generic, bool, int, float, list, tuple)):
+        return None
+    if type(obj) in ARRAYS:
+        return obj
+    speaks = getattr(obj, "__dlpack_device__", None)
+    if hasattr(obj, "__cuda_array_interface__") or (speaks is not None and speaks()[0] == 2):
+        from gpugrad.cuda.backend import backend
+
+        _cuda_namespace()
+        return backend().foreign(obj)
+    return None
 
 
 def as_device(spec: Device | str | None = None) -> Device:
     """The device that `spec` names; the default one for None.
 
     Args:
-        spec: "cpu", "auto" (the best device here), a Device, or None.
+        spec: "cpu", "cuda" (the current GPU), "cuda:1", "auto" (a GPU if there is one), a Device,
+            or None.
     Raises:
-        DeviceError: no such device here.
+        DeviceError: no such device here; it says why, and what would mend it.
     """
     if spec is None:
         return _default.get()
     if isinstance(spec, Device):
         return spec
-    if spec in ("cpu", "auto"):
+    if spec == "cpu":
         return CPU
-    if isinstance(spec, str) and spec.partition(":")[0] == "cuda":
+    if spec == "auto":
+        from gpugrad.cuda import is_available
+
+        spec = "cuda" if is_available() else "cpu"
+        return as_device(spec)
+    kind, _, number = spec.partition(":") if isinstance(spec, str) else ("", "", "")
+    if kind != "cuda" or (number and not number.isdecimal()) or spec == "cuda:":
         raise DeviceError(
-            f"device({spec!r}): this version of gpugrad computes on the CPU only\n"
-            '  help: use device="cpu", or device="auto" for the best device here'
+            f"device({spec!r}): unknown device\n  help: use 'cpu', 'cuda', 'cuda:1' or 'auto'"
         )
-    raise DeviceError(f"device({spec!r}): unknown device\n  help: use 'cpu' or 'auto'")
+    try:
+        from gpugrad.cuda.backend import backend
+
+        return cuda_device(int(number) if number else backend().device_index())
+    except DeviceError as error:
+        told = str(error).partition("): ")[2] or str(error)
+        raise DeviceError(f"device({spec!r}): {told}") from None
 
 
 def devices() -> list[Device]:
-    """Every device here.
+    """Every device here, the CPU first.
 
     >>> import gpugrad as gg
-    >>> gg.devices()
-    [device('cpu')]
+    >>> gg.devices()[0]
+    device('cpu')
     """
-    return [CPU]
+    from gpugrad.cuda import device_count
+
+    return [CPU, *(cuda_device(index) for index in range(device_count()))]
 
 
 @contextmanager
@@ -89,3 +250,38 @@ def default_device(spec: Device | str) -> Iterator[Device]:
         yield _default.get()
     finally:
         _default.reset(token)
+
+
+def set_default_device(spec: Device | str) -> None:
+    """Make tensors that name no device on this one, from now on in this thread and context."""
+    _default.set(as_device(spec))
+
+
+def common_device(name: str, operands: dict[str, Any]) -> None:
+    """Refuse tensors that are on different devices.
+
+    Args:
+        name: of the operation.
+        operands: its arguments by name, tensors among them.
+    Raises:
+        DeviceError: which is where, and how to move it.
+    """
+    places = {key: x.device for key, x in operands.items() if hasattr(x, "_data")}
+    if len(set(places.values())) < 2:
+        return
+    from gpugrad.tensor import describe
+
+    first = next(iter(places.values()))
+    other = next(key for key, place in places.items() if place != first)
+    lines = [f"  {key}: {describe(operands[key])}" for key in places]
+    raise DeviceError(
+        "\n".join(
+            [
+                f"{name}({', '.join(operands)}): its arguments are on different devices",
+                *lines,
+                f"  help: move one of them: {other}.to({str(first)!r})",
+            ]
+        )
+    )
+
+

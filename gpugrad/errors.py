@@ -23,6 +23,10 @@ class DeviceError(GradError, RuntimeError):
     """A device that is unknown or absent, or operands on different devices."""
 
 
+class OutOfDeviceMemory(GradError, MemoryError):
+    """An array does not fit on the device."""
+
+
 class LabelError(GradError, ValueError):
     """Class labels out of range or of the wrong kind."""
 

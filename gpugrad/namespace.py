@@ -43,7 +43,9 @@ def _reduction(ufunc: str) -> Callable[[Any], Callable[..., Any]]:
     return of
 
 
-STAND_INS: dict[str, Callable[[Any], Callable[..., Any]]] = {  # of the array module
+StandIns = dict[str, "Callable[[Any], Callable[..., Any]]"]
+
+STAND_INS: StandIns = {  # of NumPy
     "astype": _astype,  # NumPy 2.0 has neither this name
     "cumulative_sum": _cumulative_sum,  # nor this one
     "dot": lambda module: module.ndarray.dot,  # 0.1 us less than the function around it
@@ -52,16 +54,39 @@ STAND_INS: dict[str, Callable[[Any], Callable[..., Any]]] = {  # of the array mo
     "min": _reduction("minimum"),
 }
 
+# Of CuPy, and of the simulated device: the names of the array API standard that it lacks.
+CUDA_STAND_INS: StandIns = {
+    "astype": _astype,
+    "bitwise_invert": lambda module: module.invert,
+    "cumulative_sum": _cumulative_sum,
+    "matrix_transpose": lambda module: lambda x: module.swapaxes(x, -1, -2),
+    "max": lambda module: _keyword_axis(module.max),  # CuPy's own take fewer options
+    "min": lambda module: _keyword_axis(module.min),
+}
+
+
+def _keyword_axis(reduction: Callable[..., Any]) -> Callable[..., Any]:
+    """A reduction of CuPy with the order of arguments that the rules use."""
+    return lambda x, axis=None, keepdims=False: reduction(x, axis=axis, keepdims=keepdims)
+
 
 class Namespace:
-    """The functions of `module`, then gpugrad's stand-ins, then its primitives' forwards."""
+    """The functions of `module`, with gpugrad's stand-ins, then its primitives' forwards.
 
-    def __init__(self, module: Any) -> None:
+    Args:
+        on_host: looking at a value costs nothing; on a GPU it waits for the device.
+    """
+
+    def __init__(self, module: Any, on_host: bool = True) -> None:
         self.module = module
+        self.on_host = on_host
+        self._stand_ins = STAND_INS if on_host else CUDA_STAND_INS
 
     def __getattr__(self, name: str) -> Any:
-        if name in STAND_INS:
-            found: Any = STAND_INS[name](self.module)
+        if name in self._stand_ins:
+            found: Any = self._stand_ins[name](self.module)
+        elif not self.on_host and name in PRIMITIVES and PRIMITIVES[name].kernel is not None:
+            found = partial(PRIMITIVES[name].on(self), self)  # rather than CuPy's function
         elif hasattr(self.module, name):
             found = getattr(self.module, name)
         elif name in PRIMITIVES:

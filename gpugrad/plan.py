@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from gpugrad.device import ARRAYS
 from gpugrad.errors import GraphError
 from gpugrad.graph import Node, Output, Several, Vertex, next_number
 from gpugrad.namespace import Namespace
@@ -222,7 +223,7 @@ class Plan:
 
         def wrap(value: Any, place: int) -> Any:
             vertex: Any = vertices.get(place)
-            return Tensor._wrap(value, vertex) if type(value) is np.ndarray else value
+            return Tensor._wrap(value, vertex) if type(value) in ARRAYS else value
 
         values = []
         first = len(self.primitive.arrays)
@@ -259,7 +260,7 @@ class Plan:
         ]
         options = {name: known[name] for name in primitive.options}
         if isinstance(xp, Namespace):
-            return primitive.forward(xp, *arrays, **options)
+            return primitive.on(xp)(xp, *arrays, **options)
         return primitive(*arrays, **options)
 
 

@@ -27,6 +27,7 @@ shape and cast to its dtype.
 from __future__ import annotations
 
 import functools
+import importlib
 import inspect
 from collections.abc import Callable, Sequence
 from types import FunctionType, MethodType
@@ -35,12 +36,17 @@ from typing import Any, overload
 import numpy as np
 
 from gpugrad.call import compiled_call
+from gpugrad.device import ARRAYS, common_device
 from gpugrad.errors import DtypeError, GradError, IndexRangeError, OptionError, ShapeError
 from gpugrad.namespace import PRIMITIVES
 from gpugrad.plan import Plans, Rule
 from gpugrad.tensor import Tensor, describe
 
 OPERANDS = (Tensor, bool, int, float, np.ndarray, np.generic)
+
+
+def _is_operand(x: Any) -> bool:
+    return isinstance(x, OPERANDS) or type(x) in ARRAYS
 
 
 class Primitive:
@@ -58,9 +64,11 @@ class Primitive:
         floating: bool = False,
         outputs: Sequence[str] = (),
         separate: Sequence[str] = (),
+        cuda: str | Rule | None = None,
     ) -> None:
         functools.update_wrapper(self, forward)
         self.forward = forward
+        self.kernel = cuda
         self.name = forward.__name__.lstrip("_")
         self.linear = linear
         self.floating = floating
@@ -189,6 +197,26 @@ class Primitive:
         """The same call, but it returns the first of several outputs and spares the others."""
         return MethodType(compiled_call(self, len(self.arrays), first_output=True), self)
 
+    @functools.cached_property
+    def on_cuda(self) -> Rule:
+        """The forward on a GPU: its kernel for the arrays that suit one, else the expression."""
+        forward, kernel = self.forward, self.kernel
+        if kernel is None:
+            return forward
+        if isinstance(kernel, str):
+            kernel = getattr(importlib.import_module(kernel), self.name)
+        launched: Rule = kernel
+
+        def on_cuda(xp: Any, *args: Any, **options: Any) -> Any:
+            y = launched(xp, *args, **options)
+            return forward(xp, *args, **options) if y is NotImplemented else y
+
+        return on_cuda
+
+    def on(self, xp: Any) -> Rule:
+        """The forward for the arrays of a namespace."""
+        return self.forward if xp.on_host else self.on_cuda
+
     def plans(self, count: int) -> Plans:
         """The plans for calls with `count` arrays."""
         if count not in self._plans:
@@ -201,6 +229,9 @@ class Primitive:
         """What was wrong with the operands; asked after the forward raised `error`."""
         if isinstance(error, GradError):
             return error
+        common_device(
+            self.name, {self.argument_name(k): a for k, a in enumerate(args) if a is not None}
+        )
         lacking = [name for name in self.options if name not in options]
         if lacking:
             return OptionError(f"{self.name}{self.__signature__} was not given {lacking}")
@@ -230,6 +261,7 @@ def primitive(
     outputs: Sequence[str] = (),
     separate: Sequence[str] = (),
     methods: Sequence[str] = (),
+    cuda: str | Rule | None = None,
 ) -> Callable[[Rule], Primitive]: ...
 def primitive(
     forward: Rule | None = None,
@@ -240,6 +272,7 @@ def primitive(
     outputs: Sequence[str] = (),
     separate: Sequence[str] = (),
     methods: Sequence[str] = (),
+    cuda: str | Rule | None = None,
 ) -> Any:
     """Declare a differentiable operation by its forward function `forward(xp, arrays, /, options)`.
 
@@ -249,6 +282,9 @@ def primitive(
         outputs: the names of its outputs, if it returns a tuple of several.
         separate: array arguments (indices, labels, masks) that keep a dtype of their own.
         methods: names under which tensors have it, operators included.
+        cuda: a kernel of the same meaning for a GPU: a function with the forward's signature, or
+            the module that has one of the primitive's name, loaded when it is first needed. What
+            it cannot take it answers with NotImplemented; the forward then runs on CuPy's arrays.
     Raises:
         OptionError: the signature has no arrays before a `/`, or the name is the library's.
 
@@ -264,7 +300,14 @@ def primitive(
     """
     if forward is None:
         return lambda f: _register(
-            Primitive(f, linear=linear, floating=floating, outputs=outputs, separate=separate),
+            Primitive(
+                f,
+                linear=linear,
+                floating=floating,
+                outputs=outputs,
+                separate=separate,
+                cuda=cuda,
+            ),
             methods,
         )
     return _register(Primitive(forward), methods)
@@ -296,11 +339,11 @@ def method(name: str) -> Callable[[Rule], Rule]:
         if name in REFLECTED:
 
             def attached(self: Tensor, other: Any) -> Any:
-                return function(other, self) if isinstance(other, OPERANDS) else NotImplemented
+                return function(other, self) if _is_operand(other) else NotImplemented
         elif name in BINARY:
 
             def attached(self: Tensor, other: Any) -> Any:
-                return function(self, other) if isinstance(other, OPERANDS) else NotImplemented
+                return function(self, other) if _is_operand(other) else NotImplemented
         elif isinstance(function, FunctionType):
             setattr(Tensor, name, function)
             return function

@@ -54,7 +54,7 @@ def unify(primitive: Primitive, args: Sequence[Any]) -> list[Any]:
 
 def _tensor(primitive: Primitive, position: int, a: Any) -> Tensor:
     try:
-        return asarray(a)
+        return asarray(a)  # of the host: on the default device
     except GradError as error:
         raise type(error)(
             f"{primitive.name}: its argument '{primitive.argument_name(position)}' cannot be a "

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from gpugrad.device import Device, as_device
+from gpugrad.device import Device, as_device, to_host
 from gpugrad.dtypes import KNOWN
 from gpugrad.errors import FileError, GradError, OptionError
 from gpugrad.tensor import Tensor
@@ -83,7 +83,7 @@ def load(path: str | Path, device: Device | str | None = None) -> Any:
                 f"{path}: tensor {name!r} has a dtype that gpugrad does not know: {array.dtype}\n"
                 "  help: convert it where the file was made"
             )
-    tensors = {name: Tensor._wrap(array).to(target) for name, array in arrays.items()}
+    tensors = {name: Tensor._wrap(target.put(array)) for name, array in arrays.items()}
     metadata = header.get("__metadata__", {})
     note = metadata.get(KEY)
     if note is None:
@@ -143,7 +143,7 @@ def _encode(obj: Any, path: str, arrays: Arrays, above: tuple[int, ...]) -> Any:
         return obj
     if isinstance(obj, Tensor):
         name = _unused(path, arrays)
-        arrays[name] = np.array(obj.detach().cpu()._data, order="C")
+        arrays[name] = np.array(to_host(obj._data), order="C")
         return {"tensor": name}
     if isinstance(obj, np.generic):
         return _encode(obj.item(), path, arrays, above)

@@ -11,9 +11,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from gpugrad.device import CPU, Device, as_device
+from gpugrad.device import (
+    ARRAYS,
+    Device,
+    as_device,
+    device_of,
+    foreign_array,
+    to_host,
+)
 from gpugrad.dtypes import KNOWN, Dtype, as_dtype, default_float, int64
-from gpugrad.errors import DtypeError, GraphError, OptionError, ShapeError
+from gpugrad.errors import DeviceError, DtypeError, GraphError, OptionError, ShapeError
 from gpugrad.mode import RECORD, TRANSFORM, mode
 from gpugrad.version import FOREIGN, Version, user_place
 
@@ -72,8 +79,7 @@ class Tensor:
         device: Device | str | None = None,
         requires_grad: bool = False,
     ) -> Tensor:
-        as_device(device)
-        self = cls._wrap(_copied(obj, dtype))
+        self = cls._wrap(_copied(obj, dtype, device))
         return self.requires_grad_() if requires_grad else self
 
     def __init_subclass__(cls) -> None:
@@ -120,11 +126,17 @@ class Tensor:
     @property
     def device(self) -> Device:
         """Where the elements are."""
-        return CPU
+        return device_of(self._data)
 
     @property
-    def data(self) -> np.ndarray[Any, Any]:
-        """The elements as a read-only NumPy view, whether or not a gradient is required."""
+    def data(self) -> Any:
+        """The elements as they are, whether or not a gradient is required.
+
+        On the CPU a read-only NumPy view; on a GPU CuPy's array, which nothing keeps you from
+        writing to: what is recorded does not notice.
+        """
+        if type(self._data) is not np.ndarray:
+            return self._data
         view = self._data.view()
         view.flags.writeable = False
         return view
@@ -234,7 +246,7 @@ class Tensor:
     # In and out
 
     def numpy(self) -> np.ndarray[Any, Any]:
-        """The elements as a read-only NumPy view.
+        """The elements as a read-only NumPy array: a view, or from a GPU a copy, once it is done.
 
         Raises:
             GraphError: the tensor requires a gradient, which NumPy would drop.
@@ -244,23 +256,48 @@ class Tensor:
                 "numpy(): this tensor requires a gradient, which NumPy would drop\n"
                 "  help: t.detach().numpy()"
             )
-        return self.data
+        if type(self._data) is np.ndarray:
+            return self.data  # type: ignore[no-any-return]
+        host = to_host(self._data)
+        host.flags.writeable = False
+        return host
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray[Any, Any]:
         converted = dtype is not None and np.dtype(dtype) != self.dtype
         if converted and copy is False:
             raise OptionError(f"__array__(copy=False): {self.dtype} becomes {dtype} by a copy only")
+        if type(self._data) is not np.ndarray:
+            raise DeviceError(
+                f"a NumPy array of a tensor on {self.device}: nothing moves by itself\n"
+                "  help: t.numpy() copies it to the host; gg.* functions compute where it is"
+            )
         if copy or converted:
             return np.array(self.numpy(), dtype=dtype)
         return self.numpy()
 
     def __dlpack__(self, **options: Any) -> Any:
-        self.numpy()
+        self._handed_out("DLPack")
         # DLPack cannot say "read-only" before version 1.0, so it hands out a copy.
-        return self._data.copy().__dlpack__(**options)
+        array = self._data.copy() if type(self._data) is np.ndarray else self._data
+        return array.__dlpack__(**options)
 
     def __dlpack_device__(self) -> tuple[int, int]:
         return self._data.__dlpack_device__()
+
+    @property
+    def __cuda_array_interface__(self) -> dict[str, Any]:
+        if type(self._data) is np.ndarray:
+            raise AttributeError("__cuda_array_interface__: this tensor is on the CPU")
+        self._handed_out("__cuda_array_interface__")
+        interface: dict[str, Any] = self._data.__cuda_array_interface__
+        return interface
+
+    def _handed_out(self, how: str) -> None:
+        if self._node is not None:
+            raise GraphError(
+                f"{how}: this tensor requires a gradient, which another library would drop\n"
+                "  help: hand out t.detach()"
+            )
 
     def item(self) -> Any:
         """The only element, as a Python number.
@@ -284,8 +321,7 @@ class Tensor:
         if isinstance(target, Device) or (
             isinstance(target, str) and target.partition(":")[0] in ("cpu", "cuda", "auto")
         ):
-            as_device(target)
-            return self
+            return _moved(self, as_device(target))
         converted: Tensor = self.astype(target)
         return converted
 
@@ -306,13 +342,14 @@ class Tensor:
         """
         if not self.is_leaf:
             raise GraphError("copy_: a recorded operation made this tensor; it is never changed")
-        source = np.asarray(value._data if isinstance(value, Tensor) else value)
+        source = value if isinstance(value, Tensor) else asarray(value, device=self.device)
+        xp = self.device.xp
         try:
-            view = np.broadcast_to(source, self.shape)
+            view = xp.broadcast_to(self.device.put(source._data), self.shape)
         except ValueError:
             raise ShapeError(f"copy_: {source.shape} cannot be broadcast to {self.shape}") from None
         if self._version is None or self._version is FOREIGN:
-            self._data = np.array(view, self.dtype)
+            self._data = xp.array(view, dtype=self.dtype)
             self._version = None if self._node is None else Version()
         else:
             self._data[...] = view
@@ -374,9 +411,11 @@ class Tensor:
         return format(self.item(), spec) if spec else repr(self)
 
     def __repr__(self) -> str:
-        body = np.array2string(self._data, separator=", ", prefix="tensor(")
+        body = np.array2string(to_host(self._data), separator=", ", prefix="tensor(")
         usual = self.dtype in (default_float(), int64) or self.dtype.kind == "b"
         parts = [body if self.size else f"{body}, shape={self.shape}"]
+        if self.device != as_device():
+            parts.append(f"device='{self.device}'")
         if not usual or not self.size:
             parts.append(f"dtype={self.dtype}")
         if self._node is not None:
@@ -389,7 +428,13 @@ class Tensor:
                 "pickle/deepcopy: a recorded operation made this tensor; its graph cannot be copied"
                 "\n  help: copy t.detach()"
             )
-        return _rebuild, (type(self), np.array(self._data), self.requires_grad, self.grad)
+        return _rebuild, (
+            type(self),
+            to_host(self._data).copy(),
+            self.requires_grad,
+            self.grad,
+            str(self.device),
+        )
 
 
 TYPES.add(Tensor)
@@ -407,9 +452,13 @@ class Hook:
 
 
 def _rebuild(
-    cls: type[Tensor], array: np.ndarray[Any, Any], requires_grad: bool, grad: Tensor | None
+    cls: type[Tensor],
+    array: np.ndarray[Any, Any],
+    requires_grad: bool,
+    grad: Tensor | None,
+    device: str = "cpu",
 ) -> Tensor:
-    self = cls._wrap(array)
+    self = cls._wrap(as_device(device).put(array))
     if requires_grad:
         self.requires_grad_()
         self.grad = grad
@@ -418,8 +467,8 @@ def _rebuild(
 
 def describe(x: ArrayLike) -> str:
     """`x` as an error shows it: `float32 (64, 784) on cpu`."""
-    if isinstance(x, (Tensor, np.ndarray, np.generic)):
-        return f"{x.dtype} {x.shape} on {getattr(x, 'device', 'cpu')}"
+    if isinstance(x, Tensor) or type(x) in ARRAYS or isinstance(x, (np.ndarray, np.generic)):
+        return f"{x.dtype} {x.shape} on {device_of(getattr(x, '_data', x))}"
     return repr(x)
 
 
@@ -435,9 +484,11 @@ def tensor(
         obj: a number, nested lists of numbers, a NumPy array or a tensor. Python floats become the
             default float (float32), integers int64; arrays keep their dtype.
         dtype: convert to this one.
-        device: where it is made; the default device if None.
+        device: where it is made; if None, where the elements are, or for numbers and NumPy arrays
+            the default device.
         requires_grad: record what is computed from it.
     Raises:
+        DeviceError: the device is unknown or absent.
         DtypeError: no dtype of gpugrad holds it, or integers should require a gradient.
         ShapeError: nested lists of different lengths.
 
@@ -460,8 +511,10 @@ def asarray(
     before stay right: the graph keeps a copy of what it needs.
 
     Args:
-        obj: as for `tensor`, or whatever speaks DLPack (a PyTorch tensor on the CPU).
+        obj: as for `tensor`, or whatever speaks DLPack or has `__cuda_array_interface__` (PyTorch's
+            tensors, CuPy's and Numba's arrays).
         dtype: convert to this one.
+        device: as for `tensor`.
         copy: True always copies, False never, None where it must.
     Raises:
         OptionError: copy=False, and a copy is unavoidable.
@@ -473,26 +526,51 @@ def asarray(
     >>> t
     tensor([1., 0.], dtype=float64)
     """
-    as_device(device)
     if copy:
-        return Tensor(obj, dtype)
+        return Tensor(obj, dtype, device)
     if isinstance(obj, Tensor):
-        if dtype is None or as_dtype(dtype) == obj.dtype:
+        same = dtype is None or as_dtype(dtype) == obj.dtype
+        if same and (device is None or as_device(device) == obj.device):
             return obj
         shared = None
     else:
         shared = _shared(obj)
         if shared is not None and dtype is not None and as_dtype(dtype) != shared.dtype:
             shared = None
+        if shared is not None and _place(shared, device) != device_of(shared):
+            shared = None
     if shared is not None:
         return Tensor._wrap(shared, None, FOREIGN)
     if copy is False:
         raise OptionError(f"asarray(copy=False): {type(obj).__name__} cannot be shared as it is")
-    return obj.astype(dtype) if isinstance(obj, Tensor) else Tensor(obj, dtype)
+    if not isinstance(obj, Tensor):
+        return Tensor(obj, dtype, device)
+    moved = obj if device is None else _moved(obj, as_device(device))
+    return moved if dtype is None else moved.astype(dtype)  # type: ignore[no-any-return]
 
 
-def _shared(obj: Any) -> np.ndarray[Any, Any] | None:
+def _place(array: Any, device: Device | str | None) -> Device:
+    """Where the elements of an array shall be: where they are on a GPU, if nobody says."""
+    if device is None and type(array) is not np.ndarray and type(array) in ARRAYS:
+        return device_of(array)
+    return as_device(device)
+
+
+def _moved(t: Tensor, target: Device) -> Tensor:
+    """A tensor on another device: recorded, so that its gradient comes back."""
+    if t.device == target:
+        return t
+    from gpugrad.namespace import PRIMITIVES
+
+    moved: Tensor = PRIMITIVES["to_device"](t, target=target, source=t.device)
+    return moved
+
+
+def _shared(obj: Any) -> Any:
     """The memory of `obj` as an array of a known dtype, or None."""
+    on_gpu = foreign_array(obj)
+    if on_gpu is not None:
+        return on_gpu if on_gpu.dtype in KNOWN else None
     if isinstance(obj, np.ndarray):
         plain = type(obj) is np.ndarray
     elif hasattr(obj, "__dlpack__") and not isinstance(obj, np.generic):
@@ -508,8 +586,20 @@ def _shared(obj: Any) -> np.ndarray[Any, Any] | None:
     return obj if plain and obj.dtype.isnative and obj.dtype in KNOWN else None
 
 
-def _copied(obj: Any, dtype: Any) -> np.ndarray[Any, Any]:
+def _copied(obj: Any, dtype: Any, device: Device | str | None) -> Any:
     """A new array with the elements of `obj`, of a dtype that gpugrad knows."""
+    on_gpu = foreign_array(obj._data if isinstance(obj, Tensor) else obj)
+    if on_gpu is not None:
+        target = _place(on_gpu, device)
+        wanted = as_dtype(on_gpu.dtype if dtype is None else dtype)
+        with target.use():
+            moved = target.put(on_gpu)
+            return moved.astype(wanted, order="C", copy=moved is on_gpu)
+    target = obj.device if device is None and isinstance(obj, Tensor) else as_device(device)
+    return target.put(_host_copy(obj, dtype))
+
+
+def _host_copy(obj: Any, dtype: Any) -> np.ndarray[Any, Any]:
     if isinstance(obj, np.ma.MaskedArray):
         raise DtypeError("a masked array has no tensor form\n  help: fill it with obj.filled(...)")
     if hasattr(obj, "__dlpack__") and not isinstance(obj, (Tensor, np.ndarray, np.generic)):
@@ -542,7 +632,7 @@ def _carries_dtype(obj: Any) -> bool:
 def _plain(obj: Any) -> Any:
     """`obj` with the arrays of tensors in their tensors' places."""
     if isinstance(obj, Tensor):
-        return obj._data
+        return to_host(obj._data)
     if isinstance(obj, (list, tuple)):
         if any(isinstance(item, Tensor) and item._node is not None for item in obj):
             raise GraphError(

@@ -9,8 +9,41 @@ from collections.abc import Callable, Iterator
 import numpy as np
 import pytest
 
+import gpugrad as gg
 from gpugrad.dtypes import default_float, float32, set_default_dtype
 from gpugrad.namespace import PRIMITIVES
+
+
+SIMULATED = gg.cuda.is_simulated()
+# Where each test runs: on the CPU, and on a GPU if there is one; or on the simulated one alone.
+DEVICES = [] if SIMULATED else ["cpu"]
+if gg.cuda.is_available():
+    DEVICES.append(pytest.param("cuda", marks=pytest.mark.cuda))
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run each test on every device, but those marked `once`."""
+    if metafunc.definition.get_closest_marker("once") is None:
+        metafunc.parametrize("device", DEVICES, indirect=True)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """With a simulated device, leave out what has nothing to do with devices."""
+    if SIMULATED:
+        once = [item for item in items if _runs_once(item)]
+        config.hook.pytest_deselected(items=once)
+        items[:] = [item for item in items if not _runs_once(item)]
+
+
+def _runs_once(item: pytest.Item) -> bool:
+    return isinstance(item, pytest.DoctestItem) or item.get_closest_marker("once") is not None
+
+
+@pytest.fixture(autouse=True)
+def device(request: pytest.FixtureRequest) -> Iterator[gg.Device]:
+    """The device that the test computes on, which is the default one meanwhile."""
+    with gg.default_device(getattr(request, "param", "cpu")) as chosen:
+        yield chosen
 
 
 @pytest.fixture

@@ -230,23 +230,21 @@ def test_unknown_dtypes_are_named(dtype):
             call()
 
 
-@pytest.mark.parametrize("device", ["cuda", "cuda:1"])
-def test_a_device_that_is_not_there(device):
-    for call in (lambda: gg.tensor(1, device=device), lambda: gg.device(device),
-                 lambda: gg.ones(2).to(device), lambda: gg.asarray(X, device=device),
+@pytest.mark.parametrize("spec", ["cuda", "cuda:1"])
+def test_a_device_that_is_not_there(spec):
+    for call in (lambda: gg.tensor(1, device=spec), lambda: gg.device(spec),
+                 lambda: gg.ones(2).to(spec), lambda: gg.asarray(X, device=spec),
                  lambda: gg.ones(2).cuda()):  # fmt: skip
-        with pytest.raises(
-            DeviceError, match=r"computes on the CPU only\n  help: use device=\"cpu\""
-        ):
+        with pytest.raises(DeviceError, match=rf"device\('{spec}'\): .*\n  help: "):
             call()
 
 
-@pytest.mark.parametrize("device", ["gpu", "cpu:x", "tpu", "", 3])
-def test_an_unknown_device(device):
-    with pytest.raises(DeviceError, match="unknown device\n  help: use 'cpu' or 'auto'"):
-        gg.device(device)
+@pytest.mark.parametrize("spec", ["gpu", "cpu:x", "tpu", "", 3])
+def test_an_unknown_device(spec):
+    with pytest.raises(DeviceError, match="unknown device\n  help: use 'cpu', 'cuda'"):
+        gg.device(spec)
     with pytest.raises(DeviceError, match="unknown device"):
-        gg.tensor(1.0, device=device)
+        gg.tensor(1.0, device=spec)
 
 
 def test_a_list_of_tensors():
@@ -416,7 +414,7 @@ def test_dlpack_hands_out_a_copy():
     np.testing.assert_array_equal(a, X)
     assert not np.shares_memory(a, t.data)
     assert t.__dlpack_device__() == (1, 0)
-    with pytest.raises(GraphError, match=r"help: t\.detach\(\)\.numpy\(\)"):
+    with pytest.raises(GraphError, match=r"help: hand out t\.detach\(\)"):
         leaf().__dlpack__()
 
 

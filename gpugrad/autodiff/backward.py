@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from gpugrad import ops
-from gpugrad.device import CPU
+from gpugrad.device import CPU, Device, as_array, device_of
 from gpugrad.dtypes import Dtype
 from gpugrad.errors import AnomalyError, DtypeError, GraphError, ShapeError
 from gpugrad.graph import Leaf, Node, Several, Vertex
@@ -74,6 +74,7 @@ def walk(
         differentiable: record the pass itself, so that its result can be differentiated.
     """
     xp: Any = ops if differentiable else CPU.xp
+    kind: type = np.ndarray  # of the arrays that xp is for
     watching = mode() & WATCH
     ours: set[Vertex] = set()  # whose cotangent is a sum made here, which may be added to in place
     arrived: dict[Vertex, Any] = {}
@@ -86,6 +87,8 @@ def walk(
             grads[vertex] = _show(vertex, grads[vertex], differentiable)
         if targets is not None and vertex in targets:
             arrived[vertex] = grads[vertex]
+        if type(grads[vertex]) is not kind and not differentiable:
+            xp, kind = _namespace(grads[vertex])
         # The pull takes the cotangent out of `grads`, so that it is freed where it is used up.
         shares = vertex.plan.pull(vertex, xp, grads, needed, differentiable, retain_graph)
         if watching:
@@ -109,9 +112,15 @@ def walk(
     return grads | arrived if arrived else grads
 
 
+def _namespace(g: Any) -> tuple[Any, type]:
+    """The functions for a cotangent, and its type: a graph may cross from device to device."""
+    array = next(iter(g.parts.values())) if type(g) is Several else g
+    return device_of(array).xp, type(g)
+
+
 def _show(vertex: Vertex, g: Any, differentiable: bool) -> Any:
     """Pass `g` through the vertex's hooks, and leave it in `.grad` where that was asked for."""
-    shown = g if isinstance(g, Tensor) else Tensor._wrap(np.asarray(g))
+    shown = g if isinstance(g, Tensor) else Tensor._wrap(as_array(g))
     for hook in list((vertex.hooks or {}).values()):
         with enable_grad() if differentiable else no_grad():
             replaced = hook(shown)
@@ -132,7 +141,8 @@ def _check_nan(vertex: Vertex, share: Any) -> None:
         for part in share.parts.values():
             _check_nan(vertex, part)
         return
-    if np.isnan(share._data if isinstance(share, Tensor) else share).any():
+    array = as_array(share._data if isinstance(share, Tensor) else share)
+    if device_of(array).xp.isnan(array).any().item():
         place = describe_place(vertex.place) if isinstance(vertex, Node) else "an unknown place"
         raise AnomalyError(
             f"backward: the gradient of {vertex.name}, recorded at {place}, is NaN\n"
@@ -150,7 +160,7 @@ def cotangent_for(out: Tensor, gradient: Any, caller: str) -> Tensor:
                 f"  help: reduce it first (for example .sum() or .mean()), or pass the gradient of "
                 f"the same shape"
             )
-        return Tensor._wrap(_one(array.shape, array.dtype))
+        return Tensor._wrap(_one(array.shape, array.dtype, out.device))
     given = asarray(gradient)
     if given.shape != out.shape:
         raise ShapeError(
@@ -165,9 +175,9 @@ def cotangent_for(out: Tensor, gradient: Any, caller: str) -> Tensor:
 
 
 @functools.cache
-def _one(shape: tuple[int, ...], dtype: Dtype) -> np.ndarray[Any, Any]:
+def _one(shape: tuple[int, ...], dtype: Dtype, device: Device) -> Any:
     """The cotangent 1 of a tensor with one element; nobody writes to it."""
-    return np.ones(shape, dtype)
+    return device.xp.ones(shape, dtype=dtype)
 
 
 @method("backward")
@@ -217,7 +227,7 @@ def _accumulate(root: Vertex, g: Any, retain_graph: bool, differentiable: bool) 
             leaf.grad = share if held is None else held + share
         else:
             total = share if held is None else held._data + share
-            leaf.grad = Tensor._wrap(total if type(total) is np.ndarray else np.asarray(total))
+            leaf.grad = Tensor._wrap(as_array(total))
 
 
 # As a decorator, NumPy's errstate costs half of what it does in a with statement.
@@ -227,12 +237,13 @@ _accumulate_quietly = np.errstate(all="ignore")(_accumulate)
 def gradients(
     outputs: list[Tensor],
     cotangents: list[Tensor],
-    targets: list[Vertex],
+    targets: list[Tensor],
     *,
     retain_graph: bool,
     differentiable: bool,
 ) -> list[Tensor]:
     """The cotangents of `targets`, zeros where an output does not reach one."""
+    vertices: list[Any] = [target._node for target in targets]
     grads: dict[Vertex, Any] = {}
     for out, g in zip(outputs, cotangents, strict=True):
         if out._node is not None:
@@ -241,12 +252,15 @@ def gradients(
             grads[out._node] = share if held is None else held + share
     with enable_grad() if differentiable else nullcontext(), np.errstate(all="ignore"):
         arrived = walk(
-            grads, set(targets), retain_graph=retain_graph, differentiable=differentiable
+            grads, set(vertices), retain_graph=retain_graph, differentiable=differentiable
         )
-    return [_finished(target, arrived.get(target)) for target in targets]
+    return [
+        _finished(target, arrived.get(vertex))
+        for target, vertex in zip(targets, vertices, strict=True)
+    ]
 
 
-def _finished(target: Vertex, g: Any) -> Tensor:
+def _finished(target: Tensor, g: Any) -> Tensor:
     if g is None:
-        return Tensor._wrap(np.zeros(target.shape, target.dtype))
-    return g if isinstance(g, Tensor) else Tensor._wrap(np.asarray(g))
+        return Tensor._wrap(target.device.xp.zeros(target.shape, dtype=target.dtype))
+    return g if isinstance(g, Tensor) else Tensor._wrap(as_array(g))

@@ -9,6 +9,7 @@ import numpy as np
 
 from gpugrad.autodiff.transforms import grad, jvp
 from gpugrad.autodiff.tree import flatten
+from gpugrad.device import to_host
 from gpugrad.errors import DtypeError, GradientCheckError, OptionError
 from gpugrad.random import Generator
 from gpugrad.tensor import Tensor, asarray
@@ -68,7 +69,8 @@ def check_grad(
     primals = [tensors[k] for k in checked]
     draw = Generator(0)
     weights = [
-        Tensor._wrap(draw.uniform(y.shape, 0.5, 1.5, dtype=dtype)) for y in outputs(*primals)
+        asarray(draw.uniform(y.shape, 0.5, 1.5, dtype=dtype), device=y.device).detach()
+        for y in outputs(*primals)
     ]
 
     def total(*floats: Tensor) -> Tensor:
@@ -79,14 +81,15 @@ def check_grad(
         return first
 
     every = tuple(range(len(primals)))
-    found = [g.detach()._data for g in grad(total, every)(*primals)]
+    found = [to_host(g._data) for g in grad(total, every)(*primals)]
     numeric = [_differences(total, primals, k, step) for k in every]
     for k, (a, b) in enumerate(zip(found, numeric, strict=True)):
         _compare(f"input {checked[k]}", a, b, rtol, atol)
-    tangents = [Tensor._wrap(draw.uniform(p.shape, -1.0, 1.0, dtype=p.dtype)) for p in primals]
+    drawn = [draw.uniform(p.shape, -1.0, 1.0, dtype=p.dtype) for p in primals]
+    tangents = [asarray(v, device=p.device) for v, p in zip(drawn, primals, strict=True)]
     moved = jvp(total, tuple(primals), tuple(tangents))[1].item()
-    expected = sum(float((g * v._data).sum()) for g, v in zip(found, tangents, strict=True))
-    size = sum(float(np.abs(g * v._data).sum()) for g, v in zip(found, tangents, strict=True))
+    expected = sum(float((g * v).sum()) for g, v in zip(found, drawn, strict=True))
+    size = sum(float(np.abs(g * v).sum()) for g, v in zip(found, drawn, strict=True))
     if not abs(moved - expected) <= atol + rtol * size:
         raise GradientCheckError(
             f"check_grad: forward mode gives {moved:.9g} along a random direction, reverse mode "
@@ -100,7 +103,7 @@ def _differences(
     total: Callable[..., Tensor], primals: list[Tensor], k: int, step: float
 ) -> np.ndarray[Any, Any]:
     """The central difference of `total` in each element of primal k."""
-    x = primals[k]._data
+    x, device = to_host(primals[k]._data), primals[k].device
     differences = np.empty(x.shape, np.float64)
     for at in np.ndindex(x.shape):
         h = step * max(1.0, abs(float(x[at])))
@@ -108,7 +111,7 @@ def _differences(
         for sign in (1.0, -1.0):
             nudged = x.copy()
             nudged[at] += sign * h
-            moved = [*primals[:k], Tensor._wrap(nudged), *primals[k + 1 :]]
+            moved = [*primals[:k], Tensor._wrap(device.put(nudged)), *primals[k + 1 :]]
             sides.append((float(nudged[at]), total(*moved).item()))
         differences[at] = (sides[0][1] - sides[1][1]) / (sides[0][0] - sides[1][0])
     return differences

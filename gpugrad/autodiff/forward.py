@@ -9,7 +9,7 @@ import numpy as np
 
 from gpugrad import ops
 from gpugrad.autodiff.backward import users_first, walk
-from gpugrad.device import CPU
+from gpugrad.device import as_array, device_of
 from gpugrad.graph import Leaf, Node, Output, Several, Vertex
 from gpugrad.mode import enable_grad, no_grad
 from gpugrad.tensor import Tensor
@@ -48,7 +48,7 @@ def _pushed(node: Vertex, tangents: dict[Vertex, Any], differentiable: bool) -> 
     moving = [(k, parent) for k, parent in node.parents if parent in tangents]
     if plan.primitive.outputs or not all(plan.has_push(k) for k, _ in moving):
         return _transposed(node, tangents, differentiable)
-    xp: Any = ops if differentiable else CPU.xp
+    xp: Any = ops if differentiable else _namespace(tangents[moving[0][1]])
     values = node.values(xp, differentiable)
     total: Any = None
     for k, parent in moving:
@@ -69,11 +69,12 @@ def _transposed(node: Node, tangents: dict[Vertex, Any], differentiable: bool) -
     """
     outputs = _cotangents(node)
     leaves = {k: Leaf(shape, dtype) for k, (shape, dtype) in outputs.items()}
+    moving = {parent for _, parent in node.parents if parent in tangents}
+    xp = _namespace(tangents[next(iter(moving))])
     dummies = {
-        k: Tensor._wrap(np.broadcast_to(leaf.dtype.type(0), leaf.shape), leaf)
+        k: Tensor._wrap(xp.broadcast_to(xp.zeros((), dtype=leaf.dtype), leaf.shape), leaf)
         for k, leaf in leaves.items()
     }
-    moving = {parent for _, parent in node.parents if parent in tangents}
     roots: dict[Vertex, Any] = {}
     with enable_grad():
         g = Several(dict(dummies)) if node.plan.primitive.outputs else dummies[0]
@@ -90,6 +91,11 @@ def _transposed(node: Node, tangents: dict[Vertex, Any], differentiable: bool) -
     )
     parts = {k: arrived[leaf] for k, leaf in leaves.items() if leaf in arrived}
     return Several(parts) if node.plan.primitive.outputs else parts.get(0)
+
+
+def _namespace(tangent: Any) -> Any:
+    array = tangent._data if isinstance(tangent, Tensor) else as_array(tangent)
+    return device_of(array).xp
 
 
 def _cotangents(node: Node) -> dict[int, tuple[Any, Any]]:

@@ -18,6 +18,7 @@ from gpugrad import ops
 from gpugrad.autodiff.backward import cotangent_for, gradients, leaves_under
 from gpugrad.autodiff.forward import push
 from gpugrad.autodiff.tree import flatten, leaves_like
+from gpugrad.device import ARRAYS, as_array, foreign_array, to_host
 from gpugrad.errors import DtypeError, GraphError, OptionError, ShapeError
 from gpugrad.graph import Leaf, Vertex
 from gpugrad.mode import is_grad_enabled, transforming
@@ -78,7 +79,7 @@ class _Call:
 
     def _alias(self, leaf: Any) -> Tensor:
         """A tensor of its own for an argument, tied to an enclosing differentiation if any."""
-        if not isinstance(leaf, (Tensor, np.ndarray, np.generic, float, int)):
+        if not isinstance(leaf, NUMERIC) and foreign_array(leaf) is None:
             raise DtypeError(
                 f"{self.caller}: an argument holds {leaf!r}; differentiable arguments hold tensors,"
                 " arrays and floats\n  help: choose others with argnums, or close over this one"
@@ -97,7 +98,7 @@ class _Call:
         )
 
     def _output(self, leaf: Any) -> Tensor:
-        if not isinstance(leaf, (Tensor, np.ndarray, np.generic, float, int)):
+        if not isinstance(leaf, NUMERIC) and foreign_array(leaf) is None:
             raise DtypeError(f"{self.caller}: f returned {leaf!r}, which is no tensor")
         return asarray(leaf)
 
@@ -130,7 +131,7 @@ class _Call:
         found = gradients(
             self.outs,
             list(cotangents),
-            [t._node for t in self.aliases],  # type: ignore[misc]
+            self.aliases,
             retain_graph=retain_graph or differentiable,
             differentiable=differentiable,
         )
@@ -145,11 +146,11 @@ class _Call:
 
     def _as_given(self, g: Tensor, primal: Any) -> Any:
         """`g` as the kind its argument was; a tensor if an enclosing transform needs its graph."""
-        if not isinstance(primal, np.ndarray):
+        if not _is_array(primal):
             return g
         if g.requires_grad and self._depends_on_more([g], arguments_only=True):
             return g
-        return np.array(g._data)
+        return _array_like(g, primal)
 
     def over(self, results: T) -> T:
         """`results`, now that nobody can ask for the gradients of this call's arguments."""
@@ -168,10 +169,25 @@ class _Call:
         return self.outs[0]
 
 
+NUMERIC = (Tensor, np.ndarray, np.generic, float, int)
+
+
+def _is_array(x: Any) -> bool:
+    """Whether x is an array of NumPy's or of the device."""
+    return isinstance(x, np.ndarray) or type(x) in ARRAYS
+
+
+def _array_like(t: Tensor, primal: Any) -> Any:
+    """A copy of t's elements as an array of the kind of `primal`."""
+    if isinstance(primal, np.ndarray):
+        return np.array(to_host(t._data))
+    return t._data.copy()
+
+
 def _constants(tree: Any) -> Any:
     """`tree` with NumPy arrays as tensors: inside a differentiated function all are tensors."""
     leaves, rebuild = flatten(tree)
-    return rebuild([asarray(x) if isinstance(x, np.ndarray) and x.dtype.kind in "fiub" else x
+    return rebuild([asarray(x) if _is_array(x) and x.dtype.kind in "fiub" else x
                     for x in leaves])  # fmt: skip
 
 
@@ -296,8 +312,8 @@ def jvp(f: Callable[..., Any], primals: Sequence[Any], tangents: Sequence[Any]) 
     for out in call.outs:
         tangent = found.get(out._node) if out._node is not None else None
         if tangent is None:
-            tangent = np.zeros(out.shape, out.dtype)
-        wrapped = tangent if isinstance(tangent, Tensor) else Tensor._wrap(np.asarray(tangent))
+            tangent = out.device.xp.zeros(out.shape, dtype=out.dtype)
+        wrapped = tangent if isinstance(tangent, Tensor) else Tensor._wrap(as_array(tangent))
         results.append(wrapped if call._depends_on_more([wrapped]) else wrapped.detach())
     return call.over((call.out(), call.rebuild_out(results)))
 
@@ -333,11 +349,12 @@ def jacobian(f: Callable[..., Any], argnums: int | Sequence[int] = 0) -> Callabl
 def _basis(t: Tensor) -> list[Tensor]:
     """The tensors shaped like t that are 1 in one element and 0 in the others."""
     size = t.size
-    return [Tensor._wrap(row.reshape(t.shape)) for row in np.eye(size, dtype=t.dtype)]
+    rows = t.device.xp.eye(size, dtype=t.dtype)
+    return [Tensor._wrap(rows[k].reshape(t.shape)) for k in range(size)]
 
 
 def _by_rows(call: _Call) -> list[list[Tensor]]:
-    targets: list[Vertex] = [t._node for t in call.aliases]  # type: ignore[misc]
+    targets = call.aliases
     blocks = []
     for out in call.outs:
         rows = [
@@ -346,7 +363,7 @@ def _by_rows(call: _Call) -> list[list[Tensor]]:
         ]
         blocks.append([
             ops.stack([row[k] for row in rows]).reshape(out.shape + t.shape)
-            if rows else ops.zeros(out.shape + t.shape, t.dtype)
+            if rows else ops.zeros(out.shape + t.shape, t.dtype, t.device)
             for k, t in enumerate(call.aliases)
         ])  # fmt: skip
     return [call.released(row) for row in blocks]
@@ -362,13 +379,13 @@ def _by_columns(call: _Call) -> list[list[Tensor]]:
             found = push(start, ends, differentiable=call.differentiable)
             for k, out in enumerate(call.outs):
                 v = found.get(out._node) if out._node is not None else None
-                v = np.zeros(out.shape, out.dtype) if v is None else v
-                columns[k].append(v if isinstance(v, Tensor) else Tensor._wrap(np.asarray(v)))
+                v = out.device.xp.zeros(out.shape, dtype=out.dtype) if v is None else v
+                columns[k].append(v if isinstance(v, Tensor) else Tensor._wrap(as_array(v)))
         for k, out in enumerate(call.outs):
             block = (
                 ops.stack(columns[k], axis=-1).reshape(out.shape + alias.shape)
                 if columns[k]
-                else ops.zeros(out.shape + alias.shape, out.dtype)
+                else ops.zeros(out.shape + alias.shape, out.dtype, out.device)
             )
             blocks[k].append(block)
     return [call.released(row) for row in blocks]
@@ -404,6 +421,6 @@ def hvp(f: Callable[..., Any], primals: Any, tangents: Any) -> Any:
     products, rebuild = flatten(jvp(every, tuple(primals), tuple(tangents))[1])
     given, _ = flatten(tuple(primals))
     return rebuild([
-        np.array(v._data) if isinstance(p, np.ndarray) and not v.requires_grad else v
+        _array_like(v, p) if _is_array(p) and not v.requires_grad else v
         for v, p in zip(products, given, strict=True)
     ])  # fmt: skip

@@ -75,7 +75,7 @@ class DataLoader:
             wanted = as_device(device)
             tensors = tuple(tensor.to(wanted) for tensor in tensors)
         # take() copies a strided array whole at each call, so strided data is copied here, once.
-        self._arrays = [np.ascontiguousarray(tensor._data) for tensor in tensors]
+        self._arrays = [t.device.xp.ascontiguousarray(t._data) for t in tensors]
         self._given = 0
         self._epoch_start: dict[str, int] | None = None
         self._resuming = False

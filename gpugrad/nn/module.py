@@ -266,6 +266,7 @@ class Module:
             DtypeError: the dtype is not floating.
         """
         if isinstance(target, Tensor):
+            device = target.device if device is None else device
             target, dtype = None, target.dtype if dtype is None else dtype
         elif isinstance(target, (Device, str)) and (
             isinstance(target, Device) or target.partition(":")[0] in ("cpu", "cuda", "auto")
@@ -273,7 +274,11 @@ class Module:
             device, target = target, None
         if target is not None:
             dtype = target
-        as_device(device)
+        if device is not None:
+            place = as_device(device)
+            for tensor in (*self.parameters(), *self.buffers()):
+                if tensor.device != place:
+                    _move(tensor, place)
         if dtype is None:
             return self
         wanted = as_dtype(dtype)
@@ -343,6 +348,13 @@ def _inside(path: str, values: Any, kind: type[Kind]) -> Iterator[tuple[str, Kin
             yield f"{path}.{key}", value
         elif isinstance(value, (list, tuple, dict, set, frozenset)):
             yield from _inside(f"{path}.{key}", value, kind)
+
+
+def _move(tensor: Tensor, device: Device) -> None:
+    """Move a leaf to another device: new memory under the same object, and under the same leaf."""
+    tensor._rebind(device.put(tensor._data))
+    if tensor._node is not None and tensor._node.grad is not None:
+        tensor._node.grad = tensor._node.grad.detach().to(device)
 
 
 def _convert(tensor: Tensor, dtype: Any) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from gpugrad.device import as_device, to_host
 from gpugrad.tensor import ArrayLike, Tensor
 from gpugrad.version import FOREIGN, Version
 
@@ -30,7 +31,7 @@ class Parameter(Tensor):
         return cls._made(Tensor(data)._data, requires_grad)
 
     @classmethod
-    def _made(cls, array: np.ndarray[Any, Any], requires_grad: bool = True) -> Parameter:
+    def _made(cls, array: Any, requires_grad: bool = True) -> Parameter:
         """A parameter around `array` itself, which nobody else may hold."""
         self = cls._wrap(array, None, Version())
         if requires_grad:
@@ -41,13 +42,18 @@ class Parameter(Tensor):
         return f"Parameter containing:\n{super().__repr__()}"
 
     def __reduce__(self) -> Any:
-        return _rebuild, (type(self), np.array(self._data), self.requires_grad, self.grad)
+        array, device = to_host(self._data).copy(), str(self.device)
+        return _rebuild, (type(self), array, self.requires_grad, self.grad, device)
 
 
 def _rebuild(
-    cls: type[Parameter], array: np.ndarray[Any, Any], requires_grad: bool, grad: Tensor | None
+    cls: type[Parameter],
+    array: np.ndarray[Any, Any],
+    requires_grad: bool,
+    grad: Tensor | None,
+    device: str,
 ) -> Parameter:
-    self = cls._made(array, requires_grad)
+    self = cls._made(as_device(device).put(array), requires_grad)
     self.grad = grad
     return self
 
@@ -57,8 +63,10 @@ def overwrite(tensor: Tensor, values: Any, writer: str) -> None:
 
     Memory that has no version may be shared with tensors that count as constants; it is replaced.
     """
+    if isinstance(values, np.ndarray):
+        values = tensor.device.put(values)
     if tensor._version is None or tensor._version is FOREIGN:
-        fresh = np.empty_like(tensor._data, order="C")
+        fresh = tensor.device.xp.empty_like(tensor._data, order="C")
         fresh[...] = values
         tensor._data = fresh
         tensor._version = None

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from gpugrad.device import Device
 from gpugrad.errors import GradError, StateError
 from gpugrad.nn.parameter import overwrite
 from gpugrad.tensor import Tensor, asarray
@@ -38,7 +39,7 @@ def load(model: Module, state: Mapping[str, Any], strict: bool) -> IncompatibleK
     values = {}
     for key, tensor in own.items():
         if key in state:
-            values[key] = _array(state[key])
+            values[key] = _array(state[key], tensor.device)
             if values[key] is None:
                 problems.append(f"no tensor: {key} is {type(state[key]).__name__}")
             elif values[key].shape != tensor.shape:
@@ -54,11 +55,11 @@ def load(model: Module, state: Mapping[str, Any], strict: bool) -> IncompatibleK
     return IncompatibleKeys(missing, extra)
 
 
-def _array(value: Any) -> Any:
-    """The elements of a tensor, an array or a number; None for anything else."""
+def _array(value: Any, device: Device) -> Any:
+    """The elements of a tensor, an array or a number on `device`; None for anything else."""
     if isinstance(value, Tensor):
-        return value._data
+        return device.put(value._data)
     try:
-        return asarray(value)._data
+        return asarray(value, device=device)._data
     except GradError:
         return None

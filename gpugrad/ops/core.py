@@ -12,7 +12,7 @@ from gpugrad.dtypes import as_dtype
 from gpugrad.errors import OptionError, ShapeError
 from gpugrad.primitive import primitive
 
-__all__ = ["astype", "broadcast_to", "chain", "column_sums", "sum_to"]
+__all__ = ["astype", "broadcast_to", "chain", "column_sums", "sum_to", "to_device"]
 
 
 @primitive
@@ -34,8 +34,8 @@ def chain(xp: Any, cotangent: Any, partial: Any, /, either: bool = False) -> Any
         partial = xp.astype(partial, cotangent.dtype)
     product = cotangent * partial
     # The sum of squares is NaN exactly if an element is: one pass, and no infinity cancels another.
-    flat = product.ravel("K")
-    if math.isnan(flat.dot(flat)):
+    flat = product.ravel("K") if xp.on_host else None
+    if flat is None or math.isnan(flat.dot(flat)):
         undefined = (cotangent == 0) & ~xp.isfinite(partial)
         if either:
             undefined = undefined | ((partial == 0) & ~xp.isfinite(cotangent))
@@ -75,11 +75,27 @@ def _ones(count: int, dtype: Any) -> Any:
 
 
 @primitive(linear=True)
+def to_device(xp: Any, x: Any, /, target: Any, source: Any) -> Any:
+    """x's elements on the device `target`, copied there from `source`.
+
+    The gradient goes the way back. `t.to(device)` is the public spelling.
+    """
+    return target.put(x)
+
+
+@to_device.vjp("x")
+def to_device_dx(xp: Any, g: Any, target: Any, source: Any) -> Any:
+    return xp.to_device(g, target=source, source=target)
+
+
+@primitive(linear=True)
 def column_sums(xp: Any, x: Any, /) -> Any:
     """The sum over the first axis of x (rows, columns), as a row of ones times x.
 
     BLAS sums rows two to four times quicker than a reduction does.
     """
+    if not xp.on_host:
+        return xp.sum(x, axis=0)
     return _ones(x.shape[0], x.dtype).dot(x)
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from gpugrad.device import Device, as_device
 from gpugrad.dtypes import as_dtype, default_float
 from gpugrad.errors import OptionError, ShapeError
 from gpugrad.ops.arithmetic import positive, where
@@ -23,56 +24,67 @@ __all__ = [
 Shape = int | tuple[int, ...] | list[int]
 
 
-def _made(shape: Any, value: Any, dtype: Any) -> Tensor:
+Place = Device | str | None  # where a tensor is made: the default device if None
+
+
+def _made(shape: Any, value: Any, dtype: Any, device: Place) -> Tensor:
+    place = as_device(device)
     try:
-        return Tensor._wrap(np.full(shape, value, dtype))
+        with place.use():
+            return Tensor._wrap(place.xp.full(shape, value, dtype=dtype))
     except (ValueError, TypeError):
         raise ShapeError(f"{shape!r} is not a shape: use integers >= 0") from None
 
 
-def zeros(shape: Shape, dtype: Any = None) -> Tensor:
+def zeros(shape: Shape, dtype: Any = None, device: Place = None) -> Tensor:
     """Zeros of the default float (or `dtype`).
 
     >>> import gpugrad as gg
     >>> gg.zeros(2)
     tensor([0., 0.])
     """
-    return _made(shape, 0, default_float() if dtype is None else as_dtype(dtype))
+    return _made(shape, 0, default_float() if dtype is None else as_dtype(dtype), device)
 
 
-def ones(shape: Shape, dtype: Any = None) -> Tensor:
+def ones(shape: Shape, dtype: Any = None, device: Place = None) -> Tensor:
     """Ones of the default float (or `dtype`)."""
-    return _made(shape, 1, default_float() if dtype is None else as_dtype(dtype))
+    return _made(shape, 1, default_float() if dtype is None else as_dtype(dtype), device)
 
 
-def full(shape: Shape, value: Any, dtype: Any = None) -> Tensor:
+def full(shape: Shape, value: Any, dtype: Any = None, device: Place = None) -> Tensor:
     """`value` everywhere, of the dtype it would have as a tensor (or `dtype`)."""
-    value = asarray(value)
+    value = asarray(value, device=device)
     wanted = value.dtype if dtype is None else as_dtype(dtype)
     if value.requires_grad or value.ndim:
         return positive(broadcast_to(astype(value, wanted), shape))  # type: ignore[no-any-return]
-    return _made(shape, value.item(), wanted)
+    return _made(shape, value.item(), wanted, value.device)
 
 
 def zeros_like(x: Any, dtype: Any = None) -> Tensor:
     """Zeros of the shape and dtype (or `dtype`) of x."""
     x = asarray(x)
-    return _made(x.shape, 0, x.dtype if dtype is None else as_dtype(dtype))
+    return _made(x.shape, 0, x.dtype if dtype is None else as_dtype(dtype), x.device)
 
 
 def ones_like(x: Any, dtype: Any = None) -> Tensor:
     """Ones of the shape and dtype (or `dtype`) of x."""
     x = asarray(x)
-    return _made(x.shape, 1, x.dtype if dtype is None else as_dtype(dtype))
+    return _made(x.shape, 1, x.dtype if dtype is None else as_dtype(dtype), x.device)
 
 
 def full_like(x: Any, value: Any, dtype: Any = None) -> Tensor:
     """`value` everywhere, with the shape and dtype (or `dtype`) of x."""
     x = asarray(x)
-    return full(x.shape, value, x.dtype if dtype is None else dtype)
+    return full(x.shape, value, x.dtype if dtype is None else dtype, x.device)
 
 
-def arange(start: float, stop: float | None = None, step: float = 1, dtype: Any = None) -> Tensor:
+def arange(
+    start: float,
+    stop: float | None = None,
+    step: float = 1,
+    dtype: Any = None,
+    device: Place = None,
+) -> Tensor:
     """start, start + step, ... up to but without stop; arange(n) counts from 0.
 
     >>> import gpugrad as gg
@@ -87,14 +99,16 @@ def arange(start: float, stop: float | None = None, step: float = 1, dtype: Any 
         as_dtype(dtype) if dtype is not None else np.dtype("int64") if whole else default_float()
     )
     try:
-        return Tensor._wrap(np.arange(first, end, step).astype(wanted))
+        return _put(np.arange(first, end, step).astype(wanted), device)
     except (TypeError, ValueError, OverflowError):
         raise OptionError(
             f"arange: start, stop and step must be finite numbers, not {first!r}, {end!r}, {step!r}"
         ) from None
 
 
-def linspace(start: Any, stop: Any, num: int = 50, dtype: Any = None) -> Tensor:
+def linspace(
+    start: Any, stop: Any, num: int = 50, dtype: Any = None, device: Place = None
+) -> Tensor:
     """`num` evenly spaced numbers from start to stop, both included; tensors are recorded."""
     if not is_one(num):
         raise OptionError(f"linspace: num={num!r} must be a whole number")
@@ -105,13 +119,16 @@ def linspace(start: Any, stop: Any, num: int = 50, dtype: Any = None) -> Tensor:
         both = start + stop
         wanted = default_float() if both.dtype.kind != "f" else both.dtype
         share = np.linspace(0.0, 1.0, num).astype(wanted).reshape((num,) + (1,) * both.ndim)
+        share = both.device.put(share)
         spaced = start * (1 - share) + stop * share
         return astype(spaced, wanted if dtype is None else as_dtype(dtype))  # type: ignore[no-any-return]
     wanted = default_float() if dtype is None else as_dtype(dtype)
-    return Tensor._wrap(np.linspace(start, stop, num).astype(wanted))
+    return _put(np.linspace(start, stop, num).astype(wanted), device)
 
 
-def eye(rows: int, columns: int | None = None, dtype: Any = None) -> Tensor:
+def eye(
+    rows: int, columns: int | None = None, dtype: Any = None, device: Place = None
+) -> Tensor:
     """Ones on the diagonal, zeros elsewhere."""
     wanted = default_float() if dtype is None else as_dtype(dtype)
     size = rows, rows if columns is None else columns
@@ -119,13 +136,17 @@ def eye(rows: int, columns: int | None = None, dtype: Any = None) -> Tensor:
         raise ShapeError(f"eye: {size} is not a shape: use integers >= 0")
     if min(size) < 0:
         raise ShapeError(f"eye: {size} is not a shape: use integers >= 0")
-    return Tensor._wrap(np.eye(*size, dtype=wanted))
+    return _put(np.eye(*size, dtype=wanted), device)
+
+
+def _put(array: Any, device: Place) -> Tensor:
+    return Tensor._wrap(as_device(device).put(array))
 
 
 def _mask(x: Any, k: int) -> Any:
     if x.ndim < 2:
         raise ShapeError(f"tril/triu: x is {tuple(x.shape)}; a matrix has two axes")
-    return np.tri(x.shape[-2], x.shape[-1], operator.index(k), dtype=bool)
+    return x.device.put(np.tri(x.shape[-2], x.shape[-1], operator.index(k), dtype=bool))
 
 
 def tril(x: Any, k: int = 0) -> Any:
@@ -140,18 +161,22 @@ def triu(x: Any, k: int = 0) -> Any:
     return where(_mask(x, operator.index(k) - 1), zeros_like(x), x)
 
 
-def rand(*shape: int, generator: Generator | None = None, dtype: Any = None) -> Tensor:
-    """Uniform numbers from [0, 1)."""
+def rand(
+    *shape: int, generator: Generator | None = None, dtype: Any = None, device: Place = None
+) -> Tensor:
+    """Uniform numbers from [0, 1), the same ones on every device."""
     wanted = default_float() if dtype is None else dtype
-    return Tensor._wrap((generator or default_generator()).uniform(shape, dtype=wanted))
+    return _put((generator or default_generator()).uniform(shape, dtype=wanted), device)
 
 
-def randn(*shape: int, generator: Generator | None = None, dtype: Any = None) -> Tensor:
-    """Standard normal numbers.
+def randn(
+    *shape: int, generator: Generator | None = None, dtype: Any = None, device: Place = None
+) -> Tensor:
+    """Standard normal numbers, the same ones on every device.
 
     >>> import gpugrad as gg
     >>> gg.randn(2, 3, generator=gg.Generator(0)).shape
     (2, 3)
     """
     wanted = default_float() if dtype is None else dtype
-    return Tensor._wrap((generator or default_generator()).normal(shape, dtype=wanted))
+    return _put((generator or default_generator()).normal(shape, dtype=wanted), device)

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from gpugrad.device import device_of, foreign_array, to_host
 from gpugrad.errors import GradError, GraphError, IndexRangeError
 from gpugrad.graph import Node
 from gpugrad.mode import is_grad_enabled
@@ -21,8 +22,8 @@ __all__ = ["take", "take_along_axis"]
 ARRAY = "array"
 
 
-def _split(key: Any) -> tuple[tuple[Any, ...], list[Any]]:
-    """A user's key as (template, index arrays)."""
+def _split(key: Any, x: Tensor) -> tuple[tuple[Any, ...], list[Any]]:
+    """A user's key into x as (template, index arrays); what is of the host goes to x's device."""
     template: list[Any] = []
     arrays: list[Any] = []
     for part in key if isinstance(key, tuple) else (key,):
@@ -32,18 +33,21 @@ def _split(key: Any) -> tuple[tuple[Any, ...], list[Any]]:
                                (part.start, part.stop, part.step)])  # fmt: skip
             if isinstance(part, bool):
                 template.append(ARRAY)
-                arrays.append(asarray(np.asarray(part)))
+                arrays.append(asarray(np.asarray(part), device=x.device))
             else:
                 template.append(part)
             continue
-        index = part if isinstance(part, Tensor) else _index_array(part)
+        index: Any = part
+        if not isinstance(part, Tensor) and foreign_array(part) is None:
+            index = _index_array(part)
         if index.dtype.kind not in "iub":
             raise IndexRangeError(
                 f"index: an index must be an integer, slice, or array of integers or bools, "
                 f"not {index.dtype}"
             )
         template.append(ARRAY)
-        arrays.append(asarray(index))
+        moves = isinstance(index, np.ndarray)
+        arrays.append(asarray(index, device=x.device) if moves else asarray(index))
     return tuple(template), arrays
 
 
@@ -136,11 +140,14 @@ def index_set_dv(xp: Any, g: Any, v_shape: Any, indices: Any, template: Any) -> 
     # Where a key names an element twice, only the write that stayed has a gradient: number the
     # writes, write the numbers, and see whose number is read back.
     raw = tuple(i._data if isinstance(i, Tensor) else i for i in indices)
+    host = tuple(map(to_host, raw))
     numbers = np.arange(math.prod(taken.shape)).reshape(taken.shape)
     last = np.empty(g.shape, dtype=np.int64)
-    last[_key(template, raw)] = numbers
-    stayed = last[_key(template, raw)] == numbers
-    return taken if stayed.all() else xp.where(stayed, taken, xp.zeros_like(taken))
+    last[_key(template, host)] = numbers
+    stayed = last[_key(template, host)] == numbers
+    if stayed.all():
+        return taken
+    return xp.where(_beside(raw[0], stayed), taken, xp.zeros_like(taken))
 
 
 @primitive(separate=["indices"])
@@ -212,9 +219,14 @@ def take_along_axis_dx(xp: Any, g: Any, x_shape: Any, indices: Any, axis: int) -
         flat = xp.index_add_to_zeros(g, raw, template=(ARRAY,), shape=(math.prod(x_shape),))
         return xp.reshape(flat, x_shape)
     # The places of x beside the axis: the indices broadcast with them, as in the forward.
-    keys = list(np.indices(x_shape, sparse=True))
+    keys = [_beside(raw, places) for places in np.indices(x_shape, sparse=True)]
     keys[axis] = raw
     return xp.index_add_to_zeros(g, *keys, template=(ARRAY,) * raw.ndim, shape=x_shape)
+
+
+def _beside(array: Any, host: Any) -> Any:
+    """A host array on the device of another array."""
+    return device_of(array).put(host)
 
 
 class At:
@@ -249,8 +261,9 @@ class At:
         return self.add(-asarray(v))
 
     def _written(self, write: Any, v: Any) -> Any:
-        template, arrays = _split(self._key)
-        value = asarray(v, self._x.dtype if type(v) in (bool, int, float) else None)
+        template, arrays = _split(self._key, self._x)
+        number = isinstance(v, (bool, int, float))
+        value = asarray(v, self._x.dtype if number else None, self._x.device if number else None)
         if value.dtype != self._x.dtype:
             value = value.astype(self._x.dtype)
         return write(self._x, value, *arrays, template=template)
@@ -262,7 +275,7 @@ Tensor.at = property(At, doc="The functional writes: t.at[key].set(v), t.at[key]
 @method("__getitem__")
 def getitem(x: Tensor, key: Any) -> Tensor:
     """The elements that `key` names, as in NumPy: integers, slices, integer arrays, masks."""
-    template, arrays = _split(key)
+    template, arrays = _split(key, x)
     picked: Tensor = index(x, *arrays, template=template)
     return picked
 
@@ -286,8 +299,8 @@ def setitem(x: Tensor, key: Any, value: Any) -> None:
                 "t[...] = v: a leaf that requires a gradient is not assigned to\n"
                 "  help: write t = t.at[...].set(v), or assign within gg.no_grad()"
             )
-        template, arrays = _split(key)
-        value = asarray(value)
+        template, arrays = _split(key, x)
+        value = value if isinstance(value, Tensor) else asarray(value, device=x.device)
         if x._version is None or x._version is FOREIGN:  # memory of somebody else is not written
             x._data, x._version = x._data.copy(), Version()
         try:

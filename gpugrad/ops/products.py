@@ -200,7 +200,7 @@ def _diagonal(term: str, x: Any) -> tuple[str, Any]:
     first = term.index(letter)
     second = term.index(letter, first + 1)
     rest = [k for k in range(len(term)) if k not in (first, second)]
-    along = np.arange(x.shape[first])
+    along = x.device.put(np.arange(x.shape[first]))
     diagonal = x.permute_dims((first, second, *rest))[along, along]
     return letter + "".join(term[k] for k in rest), diagonal
 

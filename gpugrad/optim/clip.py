@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from gpugrad.device import common_device
 from gpugrad.errors import AnomalyError, OptionError
 from gpugrad.optim.checks import demand, is_number, is_within
 from gpugrad.tensor import Tensor
@@ -48,13 +49,15 @@ def clip_grad_norm_(
     if not tensors:
         return Tensor._wrap(np.zeros((), np.float32))
     gradients = [tensor.grad._data for tensor in tensors]  # type: ignore[union-attr]
-    xp = tensors[0].device.xp
+    device = tensors[0].device
+    common_device(who, {f"parameters[{k}]": tensor for k, tensor in enumerate(tensors)})
+    xp = device.xp
     with np.errstate(all="ignore"):
         norms = [_norm(xp, gradient, float(norm_type)) for gradient in gradients]
         total = _norm(xp, xp.stack(norms), float(norm_type))
-        if error_if_nonfinite and not math.isfinite(float(total)):
+        if error_if_nonfinite and not math.isfinite(total.item()):
             raise AnomalyError(
-                f"{who}: the norm of order {norm_type} of the gradients is {float(total)}\n"
+                f"{who}: the norm of order {norm_type} of the gradients is {total.item()}\n"
                 "  help: look for the NaN with gg.detect_anomaly(), or pass "
                 "error_if_nonfinite=False"
             )
@@ -109,5 +112,5 @@ def _norm(xp: Any, x: Any, order: float) -> Any:
         return xp.sqrt(xp.vdot(x, x))
     x = xp.abs(x)
     if math.isinf(order):
-        return xp.max(x, initial=0.0)
+        return xp.max(x) if x.size else x.sum()
     return xp.sum(x**order) ** (1.0 / order)

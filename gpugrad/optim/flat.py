@@ -268,4 +268,6 @@ class FlatBuffer:
 
 
 def _address(array: Array) -> int:
-    return int(array.__array_interface__["data"][0])
+    if type(array) is np.ndarray:
+        return int(array.__array_interface__["data"][0])
+    return int(array.data.ptr)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from gpugrad.device import as_array
 from gpugrad.errors import StateError
 from gpugrad.optim.flat import Saved
 from gpugrad.tensor import Tensor
@@ -84,7 +85,9 @@ def unpack(
             found = _entry_problems(f"state[{index}]", entry, names, tensor)
             problems += found
             if not found and names:
-                arrays = {k: _array(v) for k, v in entry.items() if k != "step"}
+                arrays = {
+                    k: tensor.device.put(_array(v)) for k, v in entry.items() if k != "step"
+                }
                 steps = int(_array(entry["step"]).item()) if optimizer.counts else 1
                 states[-1][position] = (steps, arrays)
     problems += [f"extra: state[{index}]" for index in sorted(entries.keys() - claimed)]
@@ -114,7 +117,7 @@ def _report(optimizer: Optimizer, problems: list[str]) -> None:
 
 
 def _array(value: Any) -> Any:
-    return value._data if isinstance(value, Tensor) else np.asarray(value)
+    return value._data if isinstance(value, Tensor) else as_array(value)
 
 
 def _like(present: Any, value: Any) -> Any:

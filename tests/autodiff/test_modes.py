@@ -156,7 +156,7 @@ def test_the_default_dtype_must_be_floating(dtype):
 def test_the_default_device_is_a_context():
     with gg.default_device("cpu") as device:
         assert device == gg.device("cpu") == gg.tensor(1.0).device
-    with pytest.raises(DeviceError, match="computes on the CPU only"), gg.default_device("cuda"):
+    with pytest.raises(DeviceError, match="no NVIDIA driver|CuPy"), gg.default_device("cuda"):
         pass
 
 

@@ -271,11 +271,11 @@ def test_a_bare_array_is_refused_with_the_remedy():
 
 
 @pytest.mark.parametrize(
-    ("device", "message"), [("tpu", "unknown device"), ("cuda:x", r"device\('cuda:x'\)")]
+    ("spec", "message"), [("tpu", "unknown device"), ("cuda:x", r"device\('cuda:x'\)")]
 )
-def test_an_impossible_device_is_refused(device, message):
+def test_an_impossible_device_is_refused(spec, message):
     with pytest.raises(DeviceError, match=message):
-        DataLoader(rows(), device=device)
+        DataLoader(rows(), device=spec)
 
 
 def test_the_data_stays_where_it_is_on_the_cpu():

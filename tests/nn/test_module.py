@@ -224,7 +224,7 @@ def test_to_leaves_a_recorded_graph_right():
 def test_to_refuses_what_no_model_has():
     with pytest.raises(DtypeError, match=r"Linear.to\(int64\): a model's dtype is floating"):
         nn.Linear(1, 1).to(gg.int64)
-    with pytest.raises(DeviceError, match="computes on the CPU only"):
+    with pytest.raises(DeviceError, match="no NVIDIA driver|CuPy"):
         nn.Linear(1, 1).cuda()
 
 

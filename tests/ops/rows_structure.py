@@ -151,6 +151,7 @@ ROWS = [
     shaping("broadcast_to", (2,), shapes=((),), empty=None),
     Case("broadcast_to", lambda x: gg.broadcast_to(x, (0, 4)), lambda x: np.broadcast_to(x, (0, 4)),
          ((1, 4),), label="to nothing"),
+    Case("to_device", lambda x: gg.to_device(x, target=x.device, source=x.device), np.positive),
     Case("astype", lambda x: gg.astype(x, "float64"), np.float64, result="float64"),
     Case("astype", lambda x: gg.astype(x, "float64"), np.positive, dtypes=("float64",),
          label="same"),

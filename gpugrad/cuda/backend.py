@@ -1,0 +1,129 @@
+"""What stands behind `device="cuda"`: CuPy, or the simulated device in its place.
+
+Nothing else knows which. A backend has the array module and its array type, and answers what
+depends on the driver: the devices there are, which one is current, copies, memory, streams, and
+how a compiled kernel is loaded and launched. It is made at first use, so that `import gpugrad` is
+quick and silent on a machine without a GPU.
+"""
+
+from __future__ import annotations
+
+import os
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from functools import cache
+from typing import Any, Protocol
+
+import numpy as np
+
+from gpugrad.errors import DeviceError
+
+SIMULATE = "GPUGRAD_SIMULATE_CUDA"
+
+Array = Any  # of the backend's array type
+
+
+@dataclass(frozen=True)
+class Properties:
+    """What a device says of itself; memory in bytes, versions as CUDA writes them (12.8)."""
+
+    name: str
+    compute_capability: tuple[int, int]
+    free_bytes: int
+    total_bytes: int
+    driver_version: str
+    runtime_version: str
+
+
+class Backend(Protocol):
+    """What `gpugrad.cuda.cupy_backend` and `gpugrad.cuda.simulated.backend` both are."""
+
+    simulated: bool
+    module: Any  # of array functions, as CuPy spells them
+    array: type  # of its arrays
+    Stream: Any
+    Event: Any
+
+    def device_count(self) -> int:
+        """How many devices there are."""
+
+    def device_index(self) -> int:
+        """The number of the current device of this thread."""
+
+    def use(self, index: int) -> AbstractContextManager[Any]:
+        """Make a device the current one within the block."""
+
+    def index_of(self, array: Array) -> int:
+        """The number of the device that holds an array."""
+
+    def compute_capability(self) -> tuple[int, int]:
+        """Of the current device."""
+
+    def properties(self, index: int) -> Properties:
+        """What the device says of itself."""
+
+    def put(self, host: np.ndarray[Any, Any]) -> Array:
+        """A copy of a host array on the current device."""
+
+    def get(self, array: Array) -> np.ndarray[Any, Any]:
+        """A copy on the host; it waits for what computes the array."""
+
+    def foreign(self, obj: Any) -> Array | None:
+        """An array on the memory of another library's device array, or None if it is none."""
+
+    def synchronize(self) -> None:
+        """Wait for all that was given to the current device."""
+
+    def used_bytes(self) -> int:
+        """Bytes of arrays that are alive on the current device."""
+
+    def peak_bytes(self) -> int:
+        """The most there were at a time since `reset_peak`."""
+
+    def reset_peak(self) -> None:
+        """Begin counting the peak from what is in use now."""
+
+    def release(self) -> None:
+        """Give memory that is kept for new arrays back to the driver."""
+
+    def load(self, code: Any) -> Any:
+        """A kernel's code on the current device, ready for `run`."""
+
+    def run(self, *launch: Any) -> None:
+        """Launch it on the current stream."""
+
+
+def is_simulated() -> bool:
+    """Whether `device="cuda"` is a simulated one."""
+    return os.environ.get(SIMULATE, "") not in ("", "0")
+
+
+@cache
+def backend() -> Backend:
+    """The backend of this process.
+
+    Raises:
+        DeviceError: there is no GPU to be used here, and why.
+    """
+    if is_simulated():
+        from gpugrad.cuda.simulated.backend import SimulatedBackend
+
+        return SimulatedBackend()
+    try:
+        from gpugrad.cuda.cupy_backend import CupyBackend
+
+        found = CupyBackend()
+    except Exception as error:
+        raise DeviceError(_why_not(error)) from None
+    if not found.device_count():
+        raise DeviceError(_why_not(None))
+    return found
+
+
+def _why_not(error: Exception | None) -> str:
+    from gpugrad.cuda.diagnosis import first_problem
+
+    problem = first_problem()
+    if problem is not None:
+        return str(problem)
+    return f"CuPy finds no device ({error})" if error else "CuPy finds no device"

@@ -1,0 +1,119 @@
+"""The backend on a GPU: CuPy's arrays, pool and streams."""
+
+from __future__ import annotations
+
+import threading
+from contextlib import AbstractContextManager
+from typing import Any
+
+import cupy
+import numpy as np
+
+from gpugrad.cuda.backend import Properties
+from gpugrad.cuda.cupy_launch import load, run
+
+SHARED = "__cuda_array_interface__"
+
+
+class CupyBackend:
+    """See `gpugrad.cuda.backend.Backend`."""
+
+    simulated = False
+    module = cupy
+    array = cupy.ndarray
+    Stream = cupy.cuda.Stream
+    Event = cupy.cuda.Event
+    load = staticmethod(load)
+    run = staticmethod(run)
+
+    def __init__(self) -> None:
+        self._peaks: dict[int, _Peak] = {}
+
+    def device_count(self) -> int:
+        try:
+            return int(cupy.cuda.runtime.getDeviceCount())
+        except cupy.cuda.runtime.CUDARuntimeError:
+            return 0
+
+    def device_index(self) -> int:
+        return int(cupy.cuda.runtime.getDevice())
+
+    def use(self, index: int) -> AbstractContextManager[Any]:
+        device: AbstractContextManager[Any] = cupy.cuda.Device(index)
+        return device
+
+    def index_of(self, array: Any) -> int:
+        return int(array.data.device_id)
+
+    def compute_capability(self) -> tuple[int, int]:
+        major, minor = divmod(int(cupy.cuda.Device().compute_capability), 10)
+        return major, minor
+
+    def properties(self, index: int) -> Properties:
+        with cupy.cuda.Device(index) as device:
+            free, total = device.mem_info
+            name = cupy.cuda.runtime.getDeviceProperties(index)["name"].decode()
+            return Properties(
+                name=name,
+                compute_capability=self.compute_capability(),
+                free_bytes=int(free),
+                total_bytes=int(total),
+                driver_version=_version(cupy.cuda.runtime.driverGetVersion()),
+                runtime_version=_version(cupy.cuda.get_local_runtime_version()),
+            )
+
+    def put(self, host: np.ndarray[Any, Any]) -> Any:
+        return cupy.array(host, order="C")
+
+    def get(self, array: Any) -> np.ndarray[Any, Any]:
+        host: np.ndarray[Any, Any] = array.get()
+        return host
+
+    def foreign(self, obj: Any) -> Any:
+        if isinstance(obj, cupy.ndarray):
+            return obj
+        kind = getattr(obj, "__dlpack_device__", None)
+        if kind is not None and kind()[0] == 2:  # kDLCUDA of dlpack.h
+            return cupy.from_dlpack(obj)
+        return cupy.asarray(obj) if hasattr(obj, SHARED) else None
+
+    def synchronize(self) -> None:
+        cupy.cuda.Device().synchronize()
+
+    def used_bytes(self) -> int:
+        return int(cupy.get_default_memory_pool().used_bytes())
+
+    def peak_bytes(self) -> int:
+        peak = self._peaks.get(self.device_index())
+        return self.used_bytes() if peak is None else max(peak.bytes, self.used_bytes())
+
+    def reset_peak(self) -> None:
+        index = self.device_index()
+        if index not in self._peaks:
+            self._peaks[index] = _Peak(index)
+            self._peaks[index].__enter__()
+        self._peaks[index].bytes = self.used_bytes()
+
+    def release(self) -> None:
+        cupy.get_default_memory_pool().free_all_blocks()
+        cupy.get_default_pinned_memory_pool().free_all_blocks()
+
+
+class _Peak(cupy.cuda.MemoryHook):
+    """Watches what is in use after each allocation of this thread; CuPy keeps no peak itself."""
+
+    name = "gpugrad peak"
+
+    def __init__(self, index: int) -> None:
+        super().__init__()
+        self.index = index
+        self.name = f"gpugrad peak of cuda:{index}, thread {threading.get_ident()}"
+        self.bytes = 0
+
+    def malloc_postprocess(self, **allocation: Any) -> None:
+        if allocation["device_id"] == self.index:
+            self.bytes = max(self.bytes, int(cupy.get_default_memory_pool().used_bytes()))
+
+
+def _version(number: int) -> str:
+    return f"{number // 1000}.{number % 1000 // 10}"

@@ -1,0 +1,1 @@
+"""A stand-in for CuPy whose arrays lie in the memory of a simulated GPU."""

@@ -1,0 +1,125 @@
+"""The array functions of the simulated device: CuPy's names and parameters, NumPy's arithmetic.
+
+It offers only what CuPy offers (`cupy_names.json`, written from CuPy itself by
+`scripts/cupy_names.py`): a function that CuPy lacks is absent, and a parameter that CuPy's function
+lacks is refused.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+import numpy as np
+
+from gpugrad.cuda.simulated.array import SimArray, called, empty, wrapped
+
+CONSTANTS = frozenset(["e", "euler_gamma", "inf", "nan", "newaxis", "pi"])
+
+
+@cache
+def cupy_names() -> Any:
+    """What CuPy offers, as the file has it."""
+    file = files("gpugrad.cuda.simulated").joinpath("cupy_names.json")
+    return json.loads(file.read_text(encoding="utf-8"))
+
+
+class Ufunc:
+    """One of NumPy's universal functions, on arrays of the device."""
+
+    def __init__(self, ufunc: np.ufunc) -> None:
+        self.ufunc = ufunc
+        self.__name__ = ufunc.__name__
+
+    def __call__(self, *args: Any, **options: Any) -> Any:
+        return called(self.ufunc, args, options)
+
+    def at(self, *args: Any) -> None:
+        """The operation at index arrays, in place."""
+        called(self.ufunc.at, args, {})
+
+
+class Module:
+    """What `import cupy as cp` gives."""
+
+    __name__ = "simulated cupy"
+    ndarray = SimArray
+
+    def __getattr__(self, name: str) -> Any:
+        names = cupy_names()
+        if name in CONSTANTS or isinstance(getattr(np, name, None), type):
+            found = getattr(np, name)
+        elif name in names["ufuncs"] and hasattr(np, name):
+            found = Ufunc(getattr(np, name))
+        elif name in names["functions"] and hasattr(np, name):
+            found = _function(name, getattr(np, name), names["functions"][name])
+        else:
+            raise AttributeError(f"module 'cupy' has no attribute {name!r}")
+        setattr(self, name, found)
+        return found
+
+    # What makes arrays says where their memory begins
+
+    def empty(self, shape: Any, dtype: Any = float, order: str = "C") -> SimArray:
+        """An array of memory that nobody wrote."""
+        return empty(shape, dtype, order)
+
+    def empty_like(self, prototype: Any, dtype: Any = None, order: str = "K") -> SimArray:
+        """Unwritten memory of an array's shape and dtype."""
+        template = np.empty_like(prototype._host, dtype=dtype, order=order)  # type: ignore[call-overload]
+        fortran = template.flags.f_contiguous and not template.flags.c_contiguous
+        return empty(template.shape, template.dtype, "F" if fortran else "C")
+
+    def asarray(self, a: Any, dtype: Any = None) -> Any:
+        """`a` on the device: itself if it is there, a copy of a host array or number."""
+        if isinstance(a, SimArray):
+            return a if dtype is None else a.astype(dtype, copy=False)
+        return wrapped(np.asarray(a, dtype=dtype), [])
+
+    def array(self, obj: Any, dtype: Any = None, copy: bool = True, order: str = "K") -> Any:
+        """A copy of `obj` on the device."""
+        host = obj._host if isinstance(obj, SimArray) else obj
+        return wrapped(np.array(host, dtype=dtype, order=order), [])  # type: ignore[call-overload]
+
+    def ascontiguousarray(self, a: Any, dtype: Any = None) -> Any:
+        """`a` in C order: itself if it is."""
+        same = a._c_contiguous and (dtype is None or a.dtype == dtype)
+        return a if same else wrapped(np.ascontiguousarray(a._host, dtype=dtype), [])
+
+    def asnumpy(self, a: Any) -> np.ndarray[Any, Any]:
+        """A copy on the host."""
+        host: np.ndarray[Any, Any] = a.get()
+        return host
+
+    def may_share_memory(self, a: Any, b: Any) -> bool:
+        """Whether two arrays lie in one allocation and overlap."""
+        return a.allocation is b.allocation and np.may_share_memory(a._host, b._host)
+
+
+def _function(name: str, function: Callable[..., Any], parameters: list[str]) -> Any:
+    """NumPy's function with the parameters of CuPy's (those of Cython have no signature)."""
+    open_ended = not parameters or not {"args", "kwargs"}.isdisjoint(parameters)
+    function = _wrapping_take if name == "take" else function
+
+    def on_device(*args: Any, **options: Any) -> Any:
+        unknown = sorted(set(options) - set(parameters))
+        if not open_ended and (unknown or len(args) > len(parameters)):
+            raise TypeError(
+                f"cupy.{name}({', '.join(parameters)}) has no parameter "
+                f"{', '.join(unknown) or f'number {len(args)}'}"
+            )
+        return called(function, args, options)
+
+    on_device.__name__ = name
+    return on_device
+
+
+def _wrapping_take(a: Any, indices: Any, axis: int | None = None, out: Any = None) -> Any:
+    """As in CuPy, an index that reaches outside wraps around."""
+    return np.take(a, indices, axis, out, mode="wrap")
+
+
+MODULE = Module()
