@@ -10,6 +10,8 @@ needs_numba_cuda()
 
 from tests.kernels.harness import cases, check, rows  # noqa: E402
 
+pytestmark = pytest.mark.once
+
 
 @pytest.mark.parametrize(
     ("row", "size"),
