@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 
@@ -11,7 +13,9 @@ needs_numba_cuda()
 
 from gpugrad.kernels import clip, many_arrays, optimizer_step  # noqa: E402
 
+from gpugrad import simulate  # noqa: E402
 from gpugrad.optim import SGD, Adagrad, Adam, AdamW, RMSprop  # noqa: E402
+from tests.kernels import rows_optim  # noqa: E402
 
 pytestmark = pytest.mark.once
 
@@ -164,6 +168,12 @@ def test_centred_square_is_not_fused(card):
     group.step()
     (gradient,) = drawn([(64,)], 1)
     np.testing.assert_allclose(group.parameter.get(), before - np.float32(0.1) * gradient, 1e-6)
+    # That run cannot show what is fused later: a card's assembler does it with any `mul.f32`.
+    (row,) = [row for row in rows_optim.ROWS if row.kernel is optimizer_step._rmsprop]
+    ptx = simulate.compile(row.kernel, row.example(), (7, 5)).ptx
+    squared = re.search(r"mul\.rn\.f32\s+(%f\d+), (%f\d+), \2;", ptx)
+    assert squared
+    assert re.search(rf"sub\.f32\s+%f\d+, %f\d+, {squared[1]};", ptx)
 
 
 def test_strided_and_repeated_gradients(card):
