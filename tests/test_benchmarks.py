@@ -13,6 +13,8 @@ from benchmarks.cases import CASES, parse
 from benchmarks.processes import BenchmarkError, ratios, rotated
 from benchmarks.steps import agree
 
+pytestmark = pytest.mark.once
+
 CASE = "2-16-16-2@100"
 
 

@@ -21,6 +21,8 @@ from gpugrad.cli import main
 from gpugrad.train import Callback, experiment
 from gpugrad.train.loop import CHECKPOINT
 
+pytestmark = pytest.mark.once
+
 QUICK = ["train", "--data", "moons", "--epochs", "3"]
 LAST_LINE = r"held-out accuracy \d+\.\d\d % \(\d+ of \d+\)"
 OPTIONS = [

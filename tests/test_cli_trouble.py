@@ -10,6 +10,8 @@ import pytest
 from gpugrad.cli import main
 from gpugrad.train import experiment
 
+pytestmark = pytest.mark.once
+
 QUICK = ["train", "--data", "moons", "--epochs", "2", "--out", "run"]
 
 

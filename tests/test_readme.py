@@ -10,6 +10,8 @@ import re
 
 import pytest
 
+pytestmark = pytest.mark.once
+
 README = (pathlib.Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
 EXAMPLES = re.findall(r"```python\n(.*?)```\n\n```text\n(.*?)```", README, re.DOTALL)
 

@@ -18,6 +18,8 @@ from gpugrad.data.idx import read_idx
 from gpugrad.data.mnist import SHA256, default_folder
 from gpugrad.errors import DataError, FileError
 
+pytestmark = pytest.mark.once
+
 ROOT = Path(__file__).resolve().parents[2]
 
 

@@ -10,6 +10,8 @@ import pytest
 
 import gpugrad.data
 
+pytestmark = pytest.mark.once
+
 HEAVY = ["csv", "gzip", "pooch", "sklearn", "pandas", "scipy"]
 
 

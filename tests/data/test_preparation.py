@@ -12,6 +12,8 @@ from gpugrad.data import Dataset, Preparation, load_csv, load_digits
 from gpugrad.data.preparation import ScaledPreparation
 from gpugrad.errors import DataError, StateError
 
+pytestmark = pytest.mark.once
+
 HOUSES = """\
 rooms,kind,area,price
 3,flat,70.5,210.5

@@ -12,6 +12,8 @@ import pytest
 from gpugrad.data import load_csv
 from gpugrad.errors import DataError
 
+pytestmark = pytest.mark.once
+
 Write = Callable[[str], Path]
 
 PEOPLE = """\

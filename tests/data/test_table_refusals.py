@@ -12,6 +12,8 @@ import pytest
 from gpugrad.data import load_csv
 from gpugrad.errors import DataError, FileError, OptionError
 
+pytestmark = pytest.mark.once
+
 Write = Callable[[str], Path]
 
 PEOPLE = """\

@@ -11,6 +11,8 @@ from gpugrad.train import Settings
 from gpugrad.train.experiment import command
 from gpugrad.train.settings import DATA
 
+pytestmark = pytest.mark.once
+
 CSV = {"data": "csv", "file": "t.csv", "target": "y"}
 
 

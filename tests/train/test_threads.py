@@ -8,6 +8,8 @@ import pytest
 
 from gpugrad.train.threads import CHOSEN, suited_threads
 
+pytestmark = pytest.mark.once
+
 threadpoolctl = pytest.importorskip("threadpoolctl")
 
 
