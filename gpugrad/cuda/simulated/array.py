@@ -35,7 +35,7 @@ class Pointer:
 class SimArray(NDArrayOperatorsMixin):
     """An array in simulated memory. Make one with the module's functions, not by hand."""
 
-    __slots__ = ("_c_contiguous", "_host", "allocation", "base")
+    __slots__ = ("__weakref__", "_c_contiguous", "_host", "allocation", "base")
 
     def __init__(self, host: HostArray, allocation: Allocation, base: SimArray | None) -> None:
         self._host = host
