@@ -22,7 +22,7 @@ THREADS = 256
 
 
 @cuda.jit(device=True)
-def _beats(a, i, b, j):
+def _beats(a: Any, i: Any, b: Any, j: Any) -> Any:
     """Whether np.argmax prefers a at i to b at j: NaN before numbers, then large, then early."""
     if a != a:
         return b == b or i < j
@@ -30,7 +30,7 @@ def _beats(a, i, b, j):
 
 
 @cuda.jit
-def _count_right(scores, labels, count):
+def _count_right(scores: Any, labels: Any, count: Any) -> None:
     rows, classes = int32(scores.shape[0]), int32(scores.shape[1])
     width = int32(cuda.blockDim.x)
     base = int32(cuda.blockIdx.x * cuda.blockDim.y)
@@ -60,7 +60,7 @@ def _count_right(scores, labels, count):
 
 
 @cuda.jit
-def _count_pairs(truth, predicted, counts):
+def _count_pairs(truth: Any, predicted: Any, counts: Any) -> None:
     n, classes = int32(truth.size), int32(counts.shape[0])
     i = int32(cuda.grid(1))
     while i < n:

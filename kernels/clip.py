@@ -31,7 +31,7 @@ PARTS = 1024  # partial sums: as many blocks of 256 as the largest card runs at 
 
 
 @cuda.jit
-def _square_sums(chunks, addresses, sums):
+def _square_sums(chunks: Any, addresses: Any, sums: Any) -> None:
     total = float32(0)
     chunk = int32(cuda.blockIdx.x)
     while chunk < int32(chunks.shape[0]):
@@ -47,7 +47,7 @@ def _square_sums(chunks, addresses, sums):
 
 
 @cuda.jit
-def _coefficient(sums, limit, norm, coefficient):
+def _coefficient(sums: Any, limit: Any, norm: Any, coefficient: Any) -> None:
     if cuda.blockIdx.x > 0:
         return
     total = float32(0)
@@ -64,13 +64,13 @@ def _coefficient(sums, limit, norm, coefficient):
 
 
 @cuda.jit(device=True)
-def _scale_element(gradient, i, place, options):
+def _scale_element(gradient: Any, i: Any, place: Any, options: Any) -> None:
     coefficient, scaled = options
     scaled[place] = coefficient[0] * gradient[i]
 
 
 @cuda.jit
-def _scale(chunks, addresses, coefficient, scaled):
+def _scale(chunks: Any, addresses: Any, coefficient: Any, scaled: Any) -> None:
     for_each_element(chunks, addresses, _scale_element, (coefficient, scaled))
 
 

@@ -24,14 +24,14 @@ MAX_GRID_Y = 65535
 
 
 @cuda.jit(device=True)
-def row_of(index, rows):
+def row_of(index: Any, rows: Any) -> Any:
     """The row that an index names, from the end if negative; -1 where there is none."""
     row = index + rows if index < 0 else index
     return int32(row) if 0 <= row < rows else int32(-1)
 
 
 @cuda.jit
-def _gather_rows(x, index, absent, out):
+def _gather_rows(x: Any, index: Any, absent: Any, out: Any) -> None:
     n, cols = int32(out.shape[0]), int32(out.shape[1])
     i = int32(cuda.blockIdx.x * cuda.blockDim.y + cuda.threadIdx.y)
     while i < n:

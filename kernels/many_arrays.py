@@ -33,7 +33,7 @@ def float32_at(typing_context: Any, address: Any) -> Any:
 
 
 @cuda.jit(device=True)
-def for_each_element(chunks, addresses, visit, options):
+def for_each_element(chunks: Any, addresses: Any, visit: Any, options: Any) -> None:
     """Call visit(array, i, place, options) for every element; `place` is that in the flat one."""
     chunk = int32(cuda.blockIdx.x)
     while chunk < int32(chunks.shape[0]):

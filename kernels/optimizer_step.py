@@ -23,13 +23,13 @@ from numba.cuda import libdevice
 
 
 @cuda.jit(device=True)
-def _descent(p, g, weight_decay, sign):
+def _descent(p: Any, g: Any, weight_decay: Any, sign: Any) -> Any:
     g = sign * g
     return g if weight_decay == float32(0) else g + weight_decay * p
 
 
 @cuda.jit(device=True)
-def _sgd_element(gradient, i, place, options):
+def _sgd_element(gradient: Any, i: Any, place: Any, options: Any) -> None:
     parameter, velocity, lr, momentum, gain, weight_decay, sign, nesterov, first = options
     p = parameter[place]
     g = _descent(p, gradient[i], weight_decay, sign)
@@ -44,14 +44,24 @@ def _sgd_element(gradient, i, place, options):
 
 @cuda.jit
 def _sgd(
-    chunks, addresses, parameter, velocity, lr, momentum, gain, weight_decay, sign, nesterov, first
-):
+    chunks: Any,
+    addresses: Any,
+    parameter: Any,
+    velocity: Any,
+    lr: Any,
+    momentum: Any,
+    gain: Any,
+    weight_decay: Any,
+    sign: Any,
+    nesterov: Any,
+    first: Any,
+) -> None:
     options = parameter, velocity, lr, momentum, gain, weight_decay, sign, nesterov, first
     for_each_element(chunks, addresses, _sgd_element, options)
 
 
 @cuda.jit(device=True)
-def _adam_element(gradient, i, place, options):
+def _adam_element(gradient: Any, i: Any, place: Any, options: Any) -> None:
     (parameter, mean, square, largest, rate, keep, weight_decay, sign, beta1, new1, beta2, new2,
      correction, eps, amsgrad) = options  # fmt: skip
     p = keep * parameter[place]
@@ -70,16 +80,31 @@ def _adam_element(gradient, i, place, options):
 
 @cuda.jit
 def _adam(
-    chunks, addresses, parameter, mean, square, largest, rate, keep, weight_decay, sign,
-    beta1, new1, beta2, new2, correction, eps, amsgrad,
-):  # fmt: skip
+    chunks: Any,
+    addresses: Any,
+    parameter: Any,
+    mean: Any,
+    square: Any,
+    largest: Any,
+    rate: Any,
+    keep: Any,
+    weight_decay: Any,
+    sign: Any,
+    beta1: Any,
+    new1: Any,
+    beta2: Any,
+    new2: Any,
+    correction: Any,
+    eps: Any,
+    amsgrad: Any,
+) -> None:
     options = (parameter, mean, square, largest, rate, keep, weight_decay, sign, beta1, new1, beta2,
                new2, correction, eps, amsgrad)  # fmt: skip
     for_each_element(chunks, addresses, _adam_element, options)
 
 
 @cuda.jit(device=True)
-def _rmsprop_element(gradient, i, place, options):
+def _rmsprop_element(gradient: Any, i: Any, place: Any, options: Any) -> None:
     (parameter, square, mean, buffer, lr, alpha, new, eps, weight_decay, sign, momentum,
      centered) = options  # fmt: skip
     p = parameter[place]
@@ -100,16 +125,28 @@ def _rmsprop_element(gradient, i, place, options):
 
 @cuda.jit
 def _rmsprop(
-    chunks, addresses, parameter, square, mean, buffer, lr, alpha, new, eps, weight_decay, sign,
-    momentum, centered,
-):  # fmt: skip
+    chunks: Any,
+    addresses: Any,
+    parameter: Any,
+    square: Any,
+    mean: Any,
+    buffer: Any,
+    lr: Any,
+    alpha: Any,
+    new: Any,
+    eps: Any,
+    weight_decay: Any,
+    sign: Any,
+    momentum: Any,
+    centered: Any,
+) -> None:
     options = (parameter, square, mean, buffer, lr, alpha, new, eps, weight_decay, sign, momentum,
                centered)  # fmt: skip
     for_each_element(chunks, addresses, _rmsprop_element, options)
 
 
 @cuda.jit(device=True)
-def _adagrad_element(gradient, i, place, options):
+def _adagrad_element(gradient: Any, i: Any, place: Any, options: Any) -> None:
     parameter, total, rate, eps, weight_decay, sign = options
     p = parameter[place]
     g = _descent(p, gradient[i], weight_decay, sign)
@@ -119,7 +156,16 @@ def _adagrad_element(gradient, i, place, options):
 
 
 @cuda.jit
-def _adagrad(chunks, addresses, parameter, total, rate, eps, weight_decay, sign):
+def _adagrad(
+    chunks: Any,
+    addresses: Any,
+    parameter: Any,
+    total: Any,
+    rate: Any,
+    eps: Any,
+    weight_decay: Any,
+    sign: Any,
+) -> None:
     options = parameter, total, rate, eps, weight_decay, sign
     for_each_element(chunks, addresses, _adagrad_element, options)
 

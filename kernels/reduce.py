@@ -27,24 +27,26 @@ LOADS = 8  # of a thread, at least, before a row or column is worth cutting into
 
 
 @cuda.jit(device=True)
-def _element(x, mean, r, c):
+def _element(x: Any, mean: Any, r: Any, c: Any) -> Any:
     return x[r, c]
 
 
 @cuda.jit(device=True)
-def _squared_from_row(x, mean, r, c):
+def _squared_from_row(x: Any, mean: Any, r: Any, c: Any) -> Any:
     deviation = x[r, c] - mean[r]
     return deviation * deviation
 
 
 @cuda.jit(device=True)
-def _squared_from_column(x, mean, r, c):
+def _squared_from_column(x: Any, mean: Any, r: Any, c: Any) -> Any:
     deviation = x[r, c] - mean[c]
     return deviation * deviation
 
 
 @cuda.jit(device=True)
-def _along_rows(x, mean, out, span, divisor, term, combine, start):
+def _along_rows(
+    x: Any, mean: Any, out: Any, span: Any, divisor: Any, term: Any, combine: Any, start: Any
+) -> None:
     """out[r, part] = what `term` gives for row r and `span` columns, combined, over `divisor`."""
     rows, cols, parts = int32(x.shape[0]), int32(x.shape[1]), int32(out.shape[1])
     part = int32(cuda.blockIdx.y)
@@ -68,7 +70,9 @@ def _along_rows(x, mean, out, span, divisor, term, combine, start):
 
 
 @cuda.jit(device=True)
-def _along_columns(x, mean, out, span, divisor, term, combine, start):
+def _along_columns(
+    x: Any, mean: Any, out: Any, span: Any, divisor: Any, term: Any, combine: Any, start: Any
+) -> None:
     """out[part, c] = what `term` gives for column c and `span` rows, combined, over `divisor`."""
     rows, cols, parts = int32(x.shape[0]), int32(x.shape[1]), int32(out.shape[0])
     totals = cuda.shared.array(1024, float32)  # one a thread
@@ -104,32 +108,32 @@ def _along_columns(x, mean, out, span, divisor, term, combine, start):
 
 
 @cuda.jit
-def _sum_rows(x, out, span, divisor):
+def _sum_rows(x: Any, out: Any, span: Any, divisor: Any) -> None:
     _along_rows(x, x, out, span, divisor, _element, add, float32(0))
 
 
 @cuda.jit
-def _sum_columns(x, out, span, divisor):
+def _sum_columns(x: Any, out: Any, span: Any, divisor: Any) -> None:
     _along_columns(x, x, out, span, divisor, _element, add, float32(0))
 
 
 @cuda.jit
-def _max_rows(x, out, span, divisor):
+def _max_rows(x: Any, out: Any, span: Any, divisor: Any) -> None:
     _along_rows(x, x, out, span, divisor, _element, larger, float32(-math.inf))
 
 
 @cuda.jit
-def _max_columns(x, out, span, divisor):
+def _max_columns(x: Any, out: Any, span: Any, divisor: Any) -> None:
     _along_columns(x, x, out, span, divisor, _element, larger, float32(-math.inf))
 
 
 @cuda.jit
-def _deviation_rows(x, mean, out, span, divisor):
+def _deviation_rows(x: Any, mean: Any, out: Any, span: Any, divisor: Any) -> None:
     _along_rows(x, mean, out, span, divisor, _squared_from_row, add, float32(0))
 
 
 @cuda.jit
-def _deviation_columns(x, mean, out, span, divisor):
+def _deviation_columns(x: Any, mean: Any, out: Any, span: Any, divisor: Any) -> None:
     _along_columns(x, mean, out, span, divisor, _squared_from_column, add, float32(0))
 
 

@@ -3,7 +3,7 @@
 Arrays    v (n, cols) float32; index (n,) integers; out (rows, cols) float32
 Mapping   a thread an element of out, or of v with atomics; strided both ways: any grid is correct
 Traffic   reads v and writes out, 4 bytes an element each; beside that 8 bytes of the order for an
-          element of v and up to 16 of the bounds for one of out, which the neighbours in a row share.
+          element of v and up to 16 of the bounds for one of out, shared by neighbours in a row.
           With atomics: reads v, clears out, adds 4 bytes an element of v in the cache
 Used by   ops/indexing.py index_add_to_zeros on "cuda"; its reference is xp.add.at
 
@@ -25,7 +25,7 @@ from numba import cuda, float32, int32
 
 
 @cuda.jit
-def _add_stretches(v, order, bounds, out):
+def _add_stretches(v: Any, order: Any, bounds: Any, out: Any) -> None:
     rows, cols = int32(out.shape[0]), int32(out.shape[1])
     r = int32(cuda.blockIdx.x * cuda.blockDim.y + cuda.threadIdx.y)
     while r < rows:
@@ -43,7 +43,7 @@ def _add_stretches(v, order, bounds, out):
 
 
 @cuda.jit
-def _add_atomically(v, index, out):
+def _add_atomically(v: Any, index: Any, out: Any) -> None:
     n, cols = int32(v.shape[0]), int32(v.shape[1])
     i = int32(cuda.blockIdx.x * cuda.blockDim.y + cuda.threadIdx.y)
     while i < n:

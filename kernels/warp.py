@@ -4,6 +4,10 @@ Every thread of the block calls these together. The order of the operations depe
 the block alone, so bits repeat.
 """
 
+from __future__ import annotations
+
+from typing import Any
+
 from numba import cuda, float32, int32
 
 ALL = 0xFFFFFFFF  # the lanes that take part in a shuffle
@@ -11,18 +15,18 @@ WARP = 32
 
 
 @cuda.jit(device=True)
-def add(a, b):
+def add(a: Any, b: Any) -> Any:
     return a + b
 
 
 @cuda.jit(device=True)
-def larger(a, b):
+def larger(a: Any, b: Any) -> Any:
     """The larger; NaN wins, as in np.max."""
     return a if a > b or a != a else b
 
 
 @cuda.jit(device=True)
-def lanes_total(value, width, combine):
+def lanes_total(value: Any, width: Any, combine: Any) -> Any:
     """In the first of every `width` (1, 2, 4, ..., 32) neighbouring lanes, what they have together.
 
     The other lanes get something without a meaning.
@@ -35,7 +39,7 @@ def lanes_total(value, width, combine):
 
 
 @cuda.jit(device=True)
-def row_total(value, combine, start):
+def row_total(value: Any, combine: Any, start: Any) -> Any:
     """In threads with threadIdx.x = 0, what the threads with their threadIdx.y have together.
 
     A block is 1, 2, 4, 8, 16 or a multiple of 32 threads wide, in whole warps, and its number of
