@@ -19,8 +19,8 @@ import math
 from typing import Any
 
 import numpy as np
-from gpugrad.kernels.block_sums import column_sum
-from gpugrad.kernels.column_sums import column_sums, tiles
+from gpugrad.kernels import reduce
+from gpugrad.kernels.block_sums import column_sum, tiles
 from gpugrad.kernels.launch import launch
 from numba import cuda, float32, int32, uint32
 
@@ -150,6 +150,6 @@ def batch_norm_backward(xp: Any, g: Any, normal: Any, var: Any, eps: float) -> A
     blocks, threads = tiles(rows, cols)
     sums, out = xp.empty((blocks[1], 2 * cols), g.dtype), xp.empty_like(g)
     launch(_sums, blocks, threads, g, normal, sums)
-    totals = sums.reshape(-1) if blocks[1] == 1 else column_sums(xp, sums)
+    totals = sums.reshape(-1) if blocks[1] == 1 else reduce.sum(xp, sums, 0)
     launch(_batch_norm_backward, blocks, threads, g, normal, totals, var, np.float32(eps), out)
     return out

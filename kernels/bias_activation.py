@@ -1,8 +1,9 @@
 """bias_activation: out = activation(x + bias) in one pass, and the way back in another.
 
 Arrays    x, out, g, y, dz (rows, cols); bias, dbias (cols,); float32, C-contiguous
-Mapping   forward: elements over threads, flat; out may be x. Backward: as column_sums, whose
-          sums of dz are the gradient of the bias. Any grid is correct
+Mapping   forward: elements over threads, flat; out may be x. Backward: columns over the
+          lanes of a block, rows over its other axis and over blocks, each of which leaves its
+          sums of dz; `reduce` adds them up to dbias. Any grid is correct
 Traffic   forward reads x and bias (out of the cache) and writes out, 12 bytes an element;
           backward reads g and y and writes dz, 12 bytes. Bound by memory bandwidth
 Used by   the linear layer on "cuda"; the activations are those of LINEAR_ACTIVATIONS in
@@ -14,8 +15,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from gpugrad.kernels.block_sums import column_sum
-from gpugrad.kernels.column_sums import column_sums, tiles
+from gpugrad.kernels import reduce
+from gpugrad.kernels.block_sums import column_sum, tiles
 from gpugrad.kernels.launch import launch, suits
 from numba import cuda, float32, int32, uint32
 
@@ -149,8 +150,8 @@ def bias_activation_backward(xp: Any, g: Any, y: Any, activation: str | None) ->
     if not y.size:
         return xp.empty_like(y), xp.zeros(y.shape[1:], y.dtype)
     if activation is None:
-        return g, column_sums(xp, g)
+        return g, reduce.sum(xp, g, 0)
     blocks, threads = tiles(*y.shape)
     dz, sums = xp.empty_like(y), xp.empty((blocks[1], y.shape[1]), y.dtype)
     launch(BACKWARD[activation], blocks, threads, g, y, dz, sums)
-    return dz, sums.reshape(-1) if blocks[1] == 1 else column_sums(xp, sums)
+    return dz, sums.reshape(-1) if blocks[1] == 1 else reduce.sum(xp, sums, 0)

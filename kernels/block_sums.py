@@ -10,6 +10,9 @@ from typing import Any
 import numpy as np
 from numba import cuda, float32, int32
 
+THREADS = 256
+ROWS = 32  # of a thread: fewer, and adding up the parts costs more than it saves
+MOST_BLOCKS = 1024  # enough for the largest card: 132 multiprocessors with 8 such blocks each
 ALL_LANES = 0xFFFFFFFF
 LOWEST = np.finfo(np.float32).min
 MOST_THREADS = 1024
@@ -75,3 +78,14 @@ def column_sum(value: Any) -> Any:
     total = scratch[x]
     cuda.syncthreads()  # before the next call writes there
     return total
+
+
+def tiles(rows: int, cols: int) -> tuple[tuple[int, int], tuple[int, int]]:
+    """Blocks and threads for kernels that sum columns, each of blocks[1] shares of the rows.
+
+    They depend on the shape alone, and not on the card, so that every card gets the same bits.
+    """
+    lanes = min(32, 1 << (cols - 1).bit_length())
+    deep, across = THREADS // lanes, -(-cols // lanes)
+    parts = min(-(-rows // (ROWS * deep)), max(1, MOST_BLOCKS // across))
+    return (across, max(1, parts)), (lanes, deep)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 from gpugrad.kernels.bias_activation import BACKWARD, FORWARD
-from gpugrad.kernels.column_sums import _column_sums
 
 from tests.kernels.harness import Row, Unwritten
 
@@ -99,15 +98,4 @@ ROWS = [
     *(bias_row(activation, True) for activation in ACTIVATIONS),
     bias_row("relu", False),
     *(bias_backward_row(activation) for activation in DERIVATIVES),
-    Row(
-        "column_sums",
-        _column_sums,
-        lambda rng, size: {"x": matrix(rng, size[:2]), "out": Unwritten((size[2], size[1]))},
-        lambda x, out: {"out": shares(x, out.shape[0])},
-        PARTED,
-        TILES,
-        lambda x, out: (4 * x.size, 4 * out.size),
-        "sum",
-        "sums over the rows",
-    ),
 ]

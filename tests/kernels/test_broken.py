@@ -30,13 +30,14 @@ def wrong_index(x, bias, out):
 
 
 @cuda.jit
-def missing_barrier(x, out):
+def missing_barrier(g, y, dz, sums):
     scratch = cuda.shared.array(1024, float32)
-    rows, cols = int32(x.shape[0]), int32(x.shape[1])
+    rows, cols = int32(y.shape[0]), int32(y.shape[1])
     width, column, row = int32(cuda.blockDim.x), int32(cuda.threadIdx.x), int32(cuda.threadIdx.y)
     total, r = float32(0), row
     while r < rows and column < cols:
-        total += x[r, column]
+        dz[r, column] = g[r, column] if y[r, column] > float32(0) else float32(0)
+        total += dz[r, column]
         r = int32(r + cuda.blockDim.y)
     scratch[row * width + column] = total
     if row == 0 and column < cols:
@@ -44,7 +45,7 @@ def missing_barrier(x, out):
         while r < cuda.blockDim.y:
             total += scratch[r * width + column]  # missing barrier
             r = int32(r + 1)
-        out[0, column] = total
+        sums[0, column] = total
 
 
 @cuda.jit
@@ -109,7 +110,7 @@ def test_wrong_index():
 
 def test_missing_barrier(line_of):
     with pytest.raises(RaceError, match="shared memory") as caught:
-        run(missing_barrier, "column_sums", (64, 33, 1), ((1, 1), (64, 4)))
+        run(missing_barrier, "bias_activation_backward relu", (64, 33, 1), ((1, 1), (64, 4)))
     assert f"{caught.value.file}:{caught.value.line}" == line_of("missing barrier")
 
 
