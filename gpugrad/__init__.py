@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 from gpugrad import cuda, errors, numpy_protocol, ops
 from gpugrad.autodiff import check_grad, grad, hessian, hvp, jacobian, jvp, value_and_grad, vjp
-from gpugrad.device import Device, default_device, devices
+from gpugrad.determinism import deterministic, is_deterministic
+from gpugrad.device import Device, default_device, devices, set_default_device
 from gpugrad.device import as_device as device
 from gpugrad.dtypes import (
     bool_,
@@ -44,11 +45,11 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Device", "Generator", "Tensor", "asarray", "bool_", "check_grad", "cuda", "data",
-    "default_device", "default_float", "default_generator", "detect_anomaly", "device",
+    "default_device", "default_float", "default_generator", "detect_anomaly", "deterministic", "device",
     "devices", "enable_grad", "errors", "float16", "float32", "float64", "grad", "hessian",
-    "hvp", "int8", "int16", "int32", "int64", "is_grad_enabled", "jacobian", "jvp", "load",
+    "hvp", "int8", "int16", "int32", "int64", "is_deterministic", "is_grad_enabled", "jacobian", "jvp", "load",
     "manual_seed", "nn", "no_grad", "numpy_protocol", "ops", "optim", "primitive", "save",
-    "set_default_dtype", "tensor", "train", "uint8", "uint16", "uint32", "uint64",
+    "set_default_device", "set_default_dtype", "tensor", "train", "uint8", "uint16", "uint32", "uint64",
     "value_and_grad", "vjp",
 ]  # fmt: skip
 __all__ += ops.__all__  # every operation, where it is declared

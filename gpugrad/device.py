@@ -71,7 +71,7 @@ class CudaDevice(Device):
         from gpugrad.cuda.backend import backend
 
         self._backend = backend()
-        super().__init__("cuda", index, _cuda_namespace())
+        super().__init__("cuda", index, cuda_namespace())
 
     def __str__(self) -> str:
         return f"cuda:{self.index}"
@@ -108,7 +108,7 @@ _default: ContextVar[Device] = ContextVar("gpugrad_default_device", default=CPU)
 
 
 @cache
-def _cuda_namespace() -> Namespace:
+def cuda_namespace() -> Namespace:
     from gpugrad.cuda.backend import backend
 
     found = backend()
@@ -158,14 +158,16 @@ def namespace_of(*operands: Array) -> Namespace | None:
             kind is np.ndarray or (several and gpu.index_of(array) != gpu.device_index())
         ):
             return None
-    return _cuda_namespace()
+    return cuda_namespace()
 
 
 def to_host(array: Array) -> np.ndarray[Any, Any]:
     """An array's elements in a NumPy array: itself if it is one; from a GPU this waits."""
     if type(array) in ARRAYS and type(array) is not np.ndarray:
         from gpugrad.cuda.backend import backend
+        from gpugrad.later import raise_pending
 
+        raise_pending()
         return backend().get(array)
     return np.asarray(array)
 
@@ -185,7 +187,7 @@ def foreign_array(obj: Any) -> Array | None:
     if hasattr(obj, "__cuda_array_interface__") or (speaks is not None and speaks()[0] == 2):
         from gpugrad.cuda.backend import backend
 
-        _cuda_namespace()
+        cuda_namespace()
         return backend().foreign(obj)
     return None
 

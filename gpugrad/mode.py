@@ -57,10 +57,12 @@ class detect_anomaly(_Mode):
     """Within the block, find where a NaN comes from, at the price of speed.
 
     Every recorded operation remembers the line of your program that called it; a backward pass that
-    meets a NaN stops with the operation and that line.
+    meets a NaN stops with the operation and that line. On a GPU, labels and indices are checked
+    too, which is otherwise left out because it waits for the device.
 
     Raises:
         AnomalyError: in `backward`, from within the block.
+        LabelError, IndexRangeError: where a result is read, or at the end of the block.
 
     >>> import gpugrad as gg
     >>> x = gg.tensor(-1.0, dtype="float64", requires_grad=True)
@@ -71,6 +73,13 @@ class detect_anomaly(_Mode):
     """
 
     on = WATCH
+
+    def __exit__(self, *error: Any) -> None:
+        super().__exit__(*error)
+        if error[0] is None:
+            from gpugrad.later import raise_pending
+
+            raise_pending()
 
 
 class transforming(_Mode):

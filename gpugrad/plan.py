@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from gpugrad.device import ARRAYS
+from gpugrad.device import ARRAYS, CPU
 from gpugrad.errors import GraphError
 from gpugrad.graph import Node, Output, Several, Vertex, next_number
 from gpugrad.namespace import Namespace
@@ -186,16 +186,32 @@ class Plan:
             lines += ["    if _type(_g) is not _Several: _g = _Several({0: _g})"]
         if tail is not None:
             scope["_tail"] = tail
-            lines += [f"    _g = _xp.chain(_g, {self._call_of('_tail', tail, 0, '_value_{}')})"]
+            chained = f"_g = _xp.chain(_g, {self._call_of('_tail', tail, 0, '_value_{}')})"
+            kernel = self.primitive.tail_kernel
+            if kernel is None:
+                lines += [f"    {chained}"]
+            else:
+                scope |= {"_tail_kernel": kernel, "_cpu": CPU.xp}
+                given = self._call_of("_tail_kernel", tail, 0, "_value_{}")
+                lines += [
+                    "    _also = NotImplemented",
+                    "    if _xp is not _cpu and _type(_xp) is _Namespace:",
+                    f"        _also = {given.replace('(_xp', '(_xp, _g', 1)}",
+                    f"    if _also is NotImplemented: {chained}",
+                    "    else: _g, _also = _also",
+                ]
             later = {name for rule in rules.values() for name in _named_by(rule)}
             used_up = [k for k, name in enumerate(self.names) if name not in later]
             lines += [f"    del {saved[k]}" for k in used_up]
         lines += ["    _shares = []"]
+        also = self.primitive.tail_argument
         for k, rule in rules.items():
             scope[f"_rule_{k}"] = rule
             share = self._call_of(f"_rule_{k}", rule, k, "_value_{}")
             if k in self.partials:
                 share = f"_xp.chain(_g, {share})"
+            if tail is not None and self.primitive.argument_name(k) == also:
+                share = f"_also if _also is not NotImplemented else {share}"
             lines += [
                 f"    if _needed is None or _parent_{k} in _needed:",
                 f"        _share = {share}",

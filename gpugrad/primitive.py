@@ -27,7 +27,6 @@ shape and cast to its dtype.
 from __future__ import annotations
 
 import functools
-import importlib
 import inspect
 from collections.abc import Callable, Sequence
 from types import FunctionType, MethodType
@@ -36,8 +35,9 @@ from typing import Any, overload
 import numpy as np
 
 from gpugrad.call import compiled_call
-from gpugrad.device import ARRAYS, common_device
+from gpugrad.device import ARRAYS, common_device, cuda_namespace
 from gpugrad.errors import DtypeError, GradError, IndexRangeError, OptionError, ShapeError
+from gpugrad.fast_path import Kernel, on_gpu_by
 from gpugrad.namespace import PRIMITIVES
 from gpugrad.plan import Plans, Rule
 from gpugrad.tensor import Tensor, describe
@@ -67,9 +67,10 @@ class Primitive:
         cuda: str | Rule | None = None,
     ) -> None:
         functools.update_wrapper(self, forward)
-        self.forward = forward
-        self.kernel = cuda
         self.name = forward.__name__.lstrip("_")
+        self.forward = forward
+        named = f"{cuda}.{self.name}" if isinstance(cuda, str) else cuda
+        self.kernel = None if named is None else Kernel(named)
         self.linear = linear
         self.floating = floating
         self.outputs = tuple(outputs)
@@ -103,6 +104,8 @@ class Primitive:
         self.rules: dict[str, Rule] = {}
         self.partials: set[Rule] = set()
         self.tail_rule: Rule | None = None
+        self.tail_kernel: Kernel | None = None
+        self.tail_argument: str | None = None
         self.explanation: Callable[..., str | GradError | None] | None = None
         self.tail_option: str | None = None
         self._plans: dict[int, Plans] = {}
@@ -115,9 +118,16 @@ class Primitive:
 
     # Declaring rules
 
-    def vjp(self, *arguments: str) -> Callable[[Rule], Rule]:
-        """Declare the cotangent of these arguments: `rule(xp, g, ...)`."""
-        return self._declare(arguments)
+    def vjp(self, *arguments: str, cuda: str | Rule | None = None) -> Callable[[Rule], Rule]:
+        """Declare the cotangent of these arguments: `rule(xp, g, ...)`.
+
+        Args:
+            cuda: a kernel for a GPU with the rule's signature, or its full name.
+        """
+        declare = self._declare(arguments)
+        if cuda is None:
+            return declare
+        return lambda rule: declare(on_gpu_by(cuda, rule))
 
     def partial(self, *arguments: str) -> Callable[[Rule], Rule]:
         """Declare dy/dx of an elementwise operation for these arguments: `rule(...)`."""
@@ -130,11 +140,26 @@ class Primitive:
 
         return declare_partial
 
-    def tail(self, rule: Rule | None = None, /, *, option: str | None = None) -> Callable[..., Any]:
-        """Declare the partial of an elementwise last step, there unless `option` is None."""
+    def tail(
+        self,
+        rule: Rule | None = None,
+        /,
+        *,
+        option: str | None = None,
+        cuda: str | Rule | None = None,
+        also: str | None = None,
+    ) -> Callable[..., Any]:
+        """Declare the partial of an elementwise last step, there unless `option` is None.
+
+        Args:
+            cuda: a kernel for a GPU: of (xp, g, and what the rule names beside xp) it makes the
+                cotangent before that step, and that of the argument `also`, in one pass.
+        """
         if rule is None:
-            return functools.partial(self.tail, option=option)
+            return functools.partial(self.tail, option=option, cuda=cuda, also=also)
         self._check_names(rule, "its tail")
+        self.tail_kernel = None if cuda is None else Kernel(cuda)
+        self.tail_argument = also
         self.tail_rule, self.tail_option = rule, option
         return rule
 
@@ -200,18 +225,10 @@ class Primitive:
     @functools.cached_property
     def on_cuda(self) -> Rule:
         """The forward on a GPU: its kernel for the arrays that suit one, else the expression."""
-        forward, kernel = self.forward, self.kernel
-        if kernel is None:
-            return forward
-        if isinstance(kernel, str):
-            kernel = getattr(importlib.import_module(kernel), self.name)
-        launched: Rule = kernel
-
-        def on_cuda(xp: Any, *args: Any, **options: Any) -> Any:
-            y = launched(xp, *args, **options)
-            return forward(xp, *args, **options) if y is NotImplemented else y
-
-        return on_cuda
+        # Where CuPy has a function of that name, the namespace has the kernel in its place.
+        if self.kernel is None or hasattr(cuda_namespace().module, self.name):
+            return self.forward
+        return self.kernel.before(self.forward)
 
     def on(self, xp: Any) -> Rule:
         """The forward for the arrays of a namespace."""

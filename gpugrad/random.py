@@ -57,6 +57,16 @@ class Generator:
         self.position += -(-count // BLOCK)
         return philox.random_raw(count)
 
+    def skip(self, count: int) -> tuple[int, int]:
+        """Move past `count` numbers of 32 bits, for a kernel that draws them itself.
+
+        Returns: (seed, position) from which they come: four 64-bit words a block, the low half of
+            a word first.
+        """
+        start = self.seed, self.position
+        self.position += -(-count // (2 * BLOCK))
+        return start
+
     def _halves(self, count: int) -> np.ndarray[Any, np.dtype[np.uint32]]:
         # Little-endian order, so that the low half of a word comes first on every machine.
         return self.words(-(-count // 2)).astype("<u8", copy=False).view("<u4")[:count]

@@ -310,11 +310,11 @@ class Tensor:
                 f"item(): needs exactly one element, this is {describe(self)}\n"
                 "  help: reduce it first (t.sum(), t.mean()), or use t.tolist()"
             )
-        return self._data.item()
+        return to_host(self._data).item()
 
     def tolist(self) -> Any:
         """The elements as nested lists of Python numbers."""
-        return self._data.tolist()
+        return to_host(self._data).tolist()
 
     def to(self, target: Any) -> Tensor:
         """This tensor on another device, or with another dtype; itself if nothing changes."""
@@ -385,7 +385,7 @@ class Tensor:
                 f"bool(): the truth of {describe(self)} is ambiguous\n"
                 "  help: t.any() or t.all(), for example (a == b).all()"
             )
-        return bool(self._data.item())
+        return bool(self.item())
 
     def __float__(self) -> float:
         if self._node is not None and mode() & (RECORD | TRANSFORM) == RECORD | TRANSFORM:

@@ -73,3 +73,8 @@ def gather_rows(xp: Any, x: Any, index: Any) -> Any:
         flat = out.view(bits.dtype).reshape(index.size, bits.shape[1])
         launch(_gather_rows, blocks, threads, bits, index.reshape(-1), absent, flat)
     return out
+
+
+def take(xp: Any, x: Any, indices: Any, axis: int | None = None) -> Any:
+    """x's rows at `indices`, or NotImplemented for what the kernel does not take."""
+    return gather_rows(xp, x, indices) if axis == 0 else NotImplemented

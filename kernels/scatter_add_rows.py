@@ -1,11 +1,11 @@
 """scatter_add_rows: out = 0; out[index[i]] += v[i]: the gradient of embeddings.
 
-Arrays    v (n, cols) float32; index (n,) integers; out (rows, cols) float32
+Arrays    v (n, cols) float32 or float64; index (n,) integers; out (rows, cols) of v's dtype
 Mapping   a thread an element of out, or of v with atomics; strided both ways: any grid is correct
 Traffic   reads v and writes out, 4 bytes an element each; beside that 8 bytes of the order for an
           element of v and up to 16 of the bounds for one of out, shared by neighbours in a row.
           With atomics: reads v, clears out, adds 4 bytes an element of v in the cache
-Used by   ops/indexing.py index_add_to_zeros on "cuda"; its reference is xp.add.at
+Used by   ops/indexing.py scatter_add_rows on "cuda"; its reference is xp.add.at
 
 By default an element's sum is taken in the order of i: a stable sort puts equal indices side by
 side, and each thread adds up its stretch, so bits repeat and equal those of np.add.at. One index
@@ -20,8 +20,8 @@ from typing import Any
 
 import numpy as np
 from gpugrad.kernels.gather_rows import blocks_of_rows, row_of
-from gpugrad.kernels.launch import launch, suits
-from numba import cuda, float32, int32
+from gpugrad.kernels.launch import TOO_MANY, launch, suits
+from numba import cuda, int32
 
 
 @cuda.jit
@@ -32,7 +32,7 @@ def _add_stretches(v: Any, order: Any, bounds: Any, out: Any) -> None:
         begin, end = int32(bounds[r]), int32(bounds[r + 1])
         c = int32(cuda.blockIdx.y * cuda.blockDim.x + cuda.threadIdx.x)
         while c < cols:
-            total = float32(0)
+            total = v.dtype.type(0)
             k = begin
             while k < end:
                 total += v[order[k], c]
@@ -65,15 +65,15 @@ def scatter_add_rows(xp: Any, v: Any, index: Any, rows: int, deterministic: bool
     """
     row_shape = v.shape[index.ndim :]
     cols = math.prod(row_shape)
-    if v.dtype != np.float32 or index.dtype.kind not in "iu" or not suits(v, index):
+    if v.dtype.char not in "fd" or index.dtype.kind not in "iu" or not suits(index):
         return NotImplemented
-    if rows * cols >= 2**31:
+    if not v._c_contiguous or max(v.size, rows * cols) >= TOO_MANY:
         return NotImplemented
     index, values = index.reshape(-1), v.reshape(index.size, cols)
     if not values.size or not rows:
-        return xp.zeros((rows, *row_shape), dtype=np.float32)
+        return xp.zeros((rows, *row_shape), dtype=v.dtype)
     if not deterministic:
-        out = xp.zeros((rows, *row_shape), dtype=np.float32)
+        out = xp.zeros((rows, *row_shape), dtype=v.dtype)
         blocks, threads = blocks_of_rows(index.size, cols)
         launch(_add_atomically, blocks, threads, values, index, out.reshape(rows, cols))
         return out
@@ -81,7 +81,7 @@ def scatter_add_rows(xp: Any, v: Any, index: Any, rows: int, deterministic: bool
     index = xp.where(index < 0, index + rows, index)
     order = xp.argsort(index, kind="stable")
     bounds = xp.searchsorted(index[order], xp.arange(rows + 1))
-    out = xp.empty((rows, *row_shape), dtype=np.float32)
+    out = xp.empty((rows, *row_shape), dtype=v.dtype)
     blocks, threads = blocks_of_rows(rows, cols)
     launch(_add_stretches, blocks, threads, values, order, bounds, out.reshape(rows, cols))
     return out

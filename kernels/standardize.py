@@ -57,3 +57,12 @@ def standardize_backward(
     backward = layer_norm_backward if last else batch_norm_backward
     g, flat = g_normal.reshape(rows, cols), normal.reshape(rows, cols)
     return backward(xp, g, flat, var.reshape(-1), eps).reshape(normal.shape)
+
+
+def standardize_dx(
+    xp: Any, g: Any, normal: Any, var: Any, x_shape: Any, axis: Any, eps: float
+) -> Any:
+    """The rule of standardize, for the cotangent of normal alone."""
+    if g.get(0) is None or g.get(1) is not None or g.get(2) is not None:
+        return NotImplemented
+    return standardize_backward(xp, g.get(0), normal, var, axis, eps)

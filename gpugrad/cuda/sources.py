@@ -134,7 +134,7 @@ class _Walk:
         self.items(code.co_consts, ())
 
     def function(self, function: FunctionType, names: tuple[str, ...]) -> None:
-        self.say("function", function.__module__, function.__qualname__)
+        self.say("function", str(function.__module__), function.__qualname__)
         self.value(function.__code__)
         self.value(function.__defaults__)
         self.value(tuple(sorted((function.__kwdefaults__ or {}).items())))
@@ -201,7 +201,9 @@ def _versioned(module: str) -> bool:
 def _of_version(value: Any) -> bool:
     """Whether it is a part of Python, NumPy or Numba: a class, a function, a type, an intrinsic."""
     defined = getattr(value, "_defn", value)  # an intrinsic is the function that defines it
-    if isinstance(defined, (type, FunctionType, BuiltinFunctionType, np.ufunc)):
+    if isinstance(defined, FunctionType):  # from exec, it may say that it is one of the builtins
+        return _versioned(_home(defined)) and _home(defined) != "builtins"
+    if isinstance(defined, (type, BuiltinFunctionType, np.ufunc)):
         return _versioned(_home(defined))
     return _versioned(type(value).__module__) and not hasattr(value, "py_func")
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from gpugrad.data.dataset import TensorDataset
 from gpugrad.data.labelled import Dataset
-from gpugrad.device import Device, as_device
+from gpugrad.device import Device, as_device, device_of
 from gpugrad.errors import DataError, OptionError, StateError
 from gpugrad.random import Generator, default_generator
 from gpugrad.tensor import Tensor
@@ -108,11 +108,15 @@ class DataLoader:
         )
 
     def _gathered(self, order: NDArray[np.int64]) -> Iterator[tuple[Tensor, ...]]:
-        wrap, arrays, size = Tensor._wrap, self._arrays, self.batch_size
+        wrap, size = Tensor._wrap, self.batch_size
+        # The order goes to each device once an epoch, and a batch is gathered where the data is.
+        places = [device_of(array) for array in self._arrays]
+        orders = {place: place.put(order) for place in places}
+        parts = [(place.xp.rows, array, orders[place])
+                 for place, array in zip(places, self._arrays, strict=True)]  # fmt: skip
         for number in range(self._given, len(self)):
-            rows = order[number * size : (number + 1) * size]
-            # A permutation is in range; "clip" spares take() the check of it.
-            batch = tuple([wrap(array.take(rows, 0, None, "clip")) for array in arrays])
+            first, last = number * size, (number + 1) * size
+            batch = tuple([wrap(rows(array, own[first:last])) for rows, array, own in parts])
             self._given = number + 1
             yield batch
         self._end_epoch()

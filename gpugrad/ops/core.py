@@ -15,7 +15,7 @@ from gpugrad.primitive import primitive
 __all__ = ["astype", "broadcast_to", "chain", "column_sums", "sum_to", "to_device"]
 
 
-@primitive
+@primitive(cuda="gpugrad.kernels.chain")
 def chain(xp: Any, cotangent: Any, partial: Any, /, either: bool = False) -> Any:
     """The chain rule's product cotangent * partial, where a cotangent of exactly 0 stays 0.
 

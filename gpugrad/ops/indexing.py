@@ -7,15 +7,18 @@ from typing import Any
 
 import numpy as np
 
+from gpugrad.determinism import is_deterministic
 from gpugrad.device import device_of, foreign_array, to_host
-from gpugrad.errors import GradError, GraphError, IndexRangeError
+from gpugrad.dtypes import float16, float32
+from gpugrad.errors import GradError, GraphError, IndexRangeError, OptionError
 from gpugrad.graph import Node
+from gpugrad.later import check_later
 from gpugrad.mode import is_grad_enabled
 from gpugrad.primitive import method, primitive
 from gpugrad.tensor import Tensor, asarray
 from gpugrad.version import FOREIGN, Version
 
-__all__ = ["take", "take_along_axis"]
+__all__ = ["scatter_add_rows", "take", "take_along_axis"]
 
 # A key is kept as a template: a tuple in which ARRAY stands for the next of the index arrays. The
 # arrays are arguments like any other, the template is a static option.
@@ -78,7 +81,28 @@ def _key(template: tuple[Any, ...], indices: tuple[Any, ...]) -> tuple[Any, ...]
 @primitive(separate=["indices"])
 def index(xp: Any, x: Any, /, *indices: Any, template: Any) -> Any:
     """The elements of x that a key names; see `Tensor.__getitem__`."""
+    if not xp.on_host:
+        _check_ranges(x, indices, template)
     return x[_key(template, indices)]
+
+
+def _check_ranges(x: Any, indices: tuple[Any, ...], template: tuple[Any, ...]) -> None:
+    """What NumPy checks itself, for a GPU: each index array against the axis it chooses from."""
+    rest, axis = iter(indices), 0
+    named = sum(part is not None and part is not Ellipsis for part in template)
+    for part in template:
+        if isinstance(part, str):
+            array = next(rest)
+            if array.dtype.kind == "b":
+                axis += array.ndim
+                named += array.ndim - 1
+                continue
+            if axis < x.ndim:
+                _check_range("index", array, x.shape[axis])
+        if part is Ellipsis:
+            axis += x.ndim - named
+        elif part is not None:
+            axis += 1
 
 
 @index.vjp("x")
@@ -106,12 +130,67 @@ def explain_index(x: Any, *indices: Any, template: Any) -> str | IndexRangeError
 @primitive(linear=True, separate=["indices"])
 def index_add_to_zeros(xp: Any, v: Any, /, *indices: Any, template: Any, shape: Any) -> Any:
     """Zeros of `shape` with v added at a key, where an element named twice gets both."""
+    rows_only = template == (ARRAY,) and indices[0].dtype.kind in "iu" and v.dtype != float16
+    if not xp.on_host and rows_only and v.dtype.kind == "f" and shape:
+        whole = xp.broadcast_to(v, (*indices[0].shape, *shape[1:]))
+        return xp.scatter_add_rows(
+            xp.ascontiguousarray(whole),
+            indices[0],
+            rows=shape[0],
+            deterministic=is_deterministic(),
+        )
     out = xp.zeros(shape, dtype=v.dtype)
     if not indices:
         out[template] = v
     else:
-        xp.add.at(out, _key(template, indices), v)
+        _add_at(xp, out, _key(template, indices), v)
     return out
+
+
+def _add_at(xp: Any, out: Any, key: tuple[Any, ...], v: Any) -> None:
+    """out[key] += v, where an element named twice gets both.
+
+    On a GPU CuPy's own `add.at` adds floats in whatever order its threads come, so their last bits
+    would differ from run to run: there the places are put in order first.
+    """
+    if xp.on_host or out.dtype.kind != "f" or not is_deterministic():
+        xp.add.at(out, key, v)
+        return
+    places = xp.reshape(xp.arange(out.size), out.shape)[key]
+    values = xp.broadcast_to(v, places.shape)
+    if out.dtype == float16:
+        values = xp.astype(values, float32)
+    values = xp.ascontiguousarray(values)
+    sums = xp.scatter_add_rows(values, places, rows=out.size, deterministic=True)
+    out += xp.reshape(xp.astype(sums, out.dtype), out.shape)
+
+
+@primitive(linear=True, separate=["index"], cuda="gpugrad.kernels.scatter_add_rows")
+def scatter_add_rows(
+    xp: Any, v: Any, index: Any, /, rows: int, deterministic: bool = True
+) -> Any:
+    """Zeros (rows, ...) with v[i] added to row index[i]; v is index.shape + the shape of a row.
+
+    Args:
+        deterministic: in the order of i, so that the bits repeat.
+
+    >>> import gpugrad as gg
+    >>> gg.scatter_add_rows(gg.tensor([1.0, 2.0, 3.0]), gg.tensor([1, 0, 1]), rows=2)
+    tensor([2., 4.])
+    """
+    if not xp.on_host and deterministic:
+        raise OptionError(
+            "scatter_add_rows: for so many elements only an order that differs from run to run is "
+            "left\n  help: allow it with gg.deterministic(False)"
+        )
+    out = xp.zeros((rows, *v.shape[index.ndim :]), dtype=v.dtype)
+    xp.add.at(out, index, v)
+    return out
+
+
+@scatter_add_rows.vjp("v")
+def scatter_add_rows_dv(xp: Any, g: Any, index: Any) -> Any:
+    return xp.take(g, index, axis=0)
 
 
 @index_add_to_zeros.vjp("v")
@@ -154,7 +233,7 @@ def index_set_dv(xp: Any, g: Any, v_shape: Any, indices: Any, template: Any) -> 
 def index_add(xp: Any, x: Any, v: Any, /, *indices: Any, template: Any) -> Any:
     """A copy of x with v added at a key, where an element named twice gets both."""
     out = x.copy()
-    xp.add.at(out, _key(template, indices), v)
+    _add_at(xp, out, _key(template, indices), v)
     return out
 
 
@@ -174,7 +253,7 @@ def explain_write(x: Any, v: Any, *indices: Any, template: Any) -> str | GradErr
     return explain_index(x, *indices, template=template)
 
 
-@primitive(separate=["indices"], methods=["take"])
+@primitive(separate=["indices"], methods=["take"], cuda="gpugrad.kernels.gather_rows")
 def take(xp: Any, x: Any, indices: Any, /, axis: int | None = None) -> Any:
     """The elements of x at `indices` along `axis` (of the flat array if None).
 
@@ -187,7 +266,19 @@ def take(xp: Any, x: Any, indices: Any, /, axis: int | None = None) -> Any:
     """
     if indices.dtype.kind not in "iu":
         raise IndexRangeError(f"take: indices must be integers, not {indices.dtype}")
+    if not xp.on_host:
+        _check_range("take", indices, x.size if axis is None else x.shape[axis])
     return xp.take(x, indices, axis=axis)
+
+
+def _check_range(name: str, indices: Any, size: int) -> None:
+    """What NumPy checks itself, for a GPU; see `check_later`."""
+    check_later(
+        lambda: (indices < -size) | (indices >= size),
+        lambda: IndexRangeError(
+            f"{name}: an index is out of range: the axis has {size} elements"
+        ),
+    )
 
 
 @take.vjp("x")

@@ -6,6 +6,7 @@ from typing import Any
 
 from gpugrad.dtypes import int64, uint64
 from gpugrad.errors import LabelError, OptionError, ShapeError
+from gpugrad.later import check_later
 from gpugrad.primitive import primitive
 
 __all__ = ["softmax_cross_entropy"]
@@ -13,7 +14,12 @@ __all__ = ["softmax_cross_entropy"]
 FEW = 64  # classes; at 1000, and 64 rows, reducing over the first axis takes 3 to 6 times longer
 
 
-@primitive(floating=True, outputs=["loss", "gradient"], separate=["labels", "weight"])
+@primitive(
+    floating=True,
+    outputs=["loss", "gradient"],
+    separate=["labels", "weight"],
+    cuda="gpugrad.kernels.softmax_cross_entropy",
+)
 def softmax_cross_entropy(
     xp: Any,
     logits: Any,
@@ -54,9 +60,9 @@ def softmax_cross_entropy(
     few = classes <= FEW
     along = 0 if few else 1
     shifted = logits.T.copy() if few else logits.copy()
-    shifted -= xp.max(shifted, along, True)
+    shifted -= xp.max(shifted, axis=along, keepdims=True)
     gradient = xp.exp(shifted)
-    total = xp.sum(gradient, along, True)
+    total = xp.sum(gradient, axis=along, keepdims=True)
     gradient /= total
     if weight is None and not label_smoothing and not ignored:
         own = labels if labels.dtype == int64 else xp.astype(labels, int64)  # of few bits: overflow
@@ -69,10 +75,10 @@ def softmax_cross_entropy(
         target = target.T if few else target
         # A target of 0 leaves out even an infinite log-probability.
         terms = xp.where(target == 0, 0, (shifted - xp.log(total)) * target)
-        loss = -xp.sum(terms, along)
-        gradient *= xp.sum(target, along, True)
+        loss = -xp.sum(terms, axis=along)
+        gradient *= xp.sum(target, axis=along, keepdims=True)
         gradient -= target
-        divisor = _divisor(xp, labels, weight, ignore_index)
+        divisor = _divisor(xp, labels, weight, ignore_index, logits.dtype)
     if reduction != "none":
         loss = xp.sum(loss)
     if reduction == "mean":
@@ -101,7 +107,9 @@ def softmax_cross_entropy_dlogits(
         # q = d * gradient + target = s * softmax, and its own derivative is that of a softmax.
         classes = gradient.shape[1]
         target = _target(xp, labels, weight, classes, ignore_index, label_smoothing, gradient.dtype)
-        d = _divisor(xp, labels, weight, ignore_index) if reduction == "mean" else 1.0
+        d: Any = 1.0
+        if reduction == "mean":
+            d = _divisor(xp, labels, weight, ignore_index, gradient.dtype)
         q = gradient * d + target
         s = xp.sum(target, axis=1, keepdims=True)
         inner = xp.sum(g_gradient * q, axis=1, keepdims=True) / xp.where(s == 0, 1, s)
@@ -130,12 +138,13 @@ def _target(
     return xp.where(labels == ignore_index, xp.zeros_like(target), target)
 
 
-def _divisor(xp: Any, labels: Any, weight: Any, ignore_index: int) -> float:
+def _divisor(xp: Any, labels: Any, weight: Any, ignore_index: int, dtype: Any) -> Any:
     """What "mean" divides by: the number, or the summed weights, of the labels that count."""
     counts = labels != ignore_index
-    if weight is None:
-        return float(counts.sum()) or xp.nan
-    return float(xp.sum(xp.where(counts, weight[xp.where(counts, labels, 0)], 0))) or xp.nan
+    if weight is not None:
+        counts = xp.where(counts, weight[xp.where(counts, labels, 0)], 0)
+    total = xp.astype(xp.sum(counts), dtype)  # () on the device: nobody waits for it
+    return xp.where(total == 0, xp.astype(total * xp.nan, dtype), total)
 
 
 def _check(
@@ -170,6 +179,15 @@ def _check(
         )
     if not rows:
         return False
+    if not xp.on_host:
+        check_later(
+            lambda: ((labels < 0) | (labels >= classes)) & (labels != ignore_index),
+            lambda: LabelError(
+                f"{name}: a label is out of range: there are {classes} classes, so labels run "
+                f"from 0 to {classes - 1}"
+            ),
+        )
+        return True  # perhaps
     # Read as unsigned, a negative label is a huge one: one comparison finds either.
     if labels.dtype == int64 and xp.max(labels.view(uint64)) < classes:
         return bool(0 <= ignore_index < classes and (labels == ignore_index).any())

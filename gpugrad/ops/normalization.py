@@ -8,11 +8,14 @@ from typing import Any
 from gpugrad.errors import GradError, ShapeError
 from gpugrad.ops.axes import as_tuple
 from gpugrad.primitive import primitive
+from gpugrad.random import Generator
 
-__all__ = ["masked_scale", "standardize"]
+__all__ = ["dropout", "masked_scale", "standardize"]
 
 
-@primitive(floating=True, outputs=["normal", "mean", "var"])
+@primitive(
+    floating=True, outputs=["normal", "mean", "var"], cuda="gpugrad.kernels.standardize"
+)
 def standardize(xp: Any, x: Any, /, axis: Any, eps: float) -> Any:
     """(x - mean) / sqrt(var + eps) along `axis`, with the mean and the (biased) variance.
 
@@ -26,7 +29,7 @@ def standardize(xp: Any, x: Any, /, axis: Any, eps: float) -> Any:
     return centred / xp.sqrt(var + eps), mean, var
 
 
-@standardize.vjp("x")
+@standardize.vjp("x", cuda="gpugrad.kernels.standardize.standardize_dx")
 def standardize_dx(
     xp: Any, g: Any, normal: Any, var: Any, x_shape: Any, axis: Any, eps: float
 ) -> Any:
@@ -50,6 +53,28 @@ def explain_standardize(x: Any, axis: Any, eps: float) -> str | GradError | None
     return ShapeError(f"normalisation along axes {axis}: x is {tuple(x.shape)}")
 
 
+@primitive(linear=True, cuda="gpugrad.kernels.dropout")
+def dropout(xp: Any, x: Any, /, seed: int, position: int, keep: float, scale: float) -> Any:
+    """x * scale with probability `keep`, else 0; the draws are made again for the gradient.
+
+    Args:
+        seed, position: where in a `Generator`'s stream the draws begin, one for each element.
+
+    >>> import gpugrad as gg
+    >>> gg.dropout(gg.ones(4), seed=0, position=0, keep=0.5, scale=2.0)
+    tensor([2., 2., 0., 2.])
+    """
+    source = Generator(seed)
+    source.position = position
+    kept = xp.asarray(source.bernoulli(tuple(x.shape), keep))
+    return xp.where(kept, x * scale, xp.zeros_like(x))
+
+
+@dropout.vjp("x")
+def dropout_dx(xp: Any, g: Any, seed: int, position: int, keep: float, scale: float) -> Any:
+    return xp.dropout(g, seed=seed, position=position, keep=keep, scale=scale)
+
+
 @primitive(linear=True, separate=["keep"])
 def masked_scale(xp: Any, x: Any, keep: Any, /, scale: float) -> Any:
     """x * scale where `keep` is true, 0 elsewhere."""
@@ -57,5 +82,5 @@ def masked_scale(xp: Any, x: Any, keep: Any, /, scale: float) -> Any:
 
 
 @masked_scale.vjp("x")
-def dropout_dx(xp: Any, g: Any, keep: Any, scale: float) -> Any:
+def masked_scale_dx(xp: Any, g: Any, keep: Any, scale: float) -> Any:
     return xp.where(keep, g * scale, 0)

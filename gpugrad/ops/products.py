@@ -88,7 +88,7 @@ LINEAR_ACTIVATIONS: dict[str, tuple[Callable[[Any, Any], Any], Callable[[Any, An
 }
 
 
-@primitive(floating=True)
+@primitive(floating=True, cuda="gpugrad.kernels.linear")
 def linear(xp: Any, x: Any, weight: Any, bias: Any = None, /, activation: str | None = None) -> Any:
     """activation(x @ weight.T + bias) in one operation: the layer of an MLP.
 
@@ -117,7 +117,7 @@ def linear(xp: Any, x: Any, weight: Any, bias: Any = None, /, activation: str | 
     return y if activation is None else LINEAR_ACTIVATIONS[activation][0](xp, y)
 
 
-@linear.tail(option="activation")
+@linear.tail(option="activation", cuda="gpugrad.kernels.linear.linear_dz", also="bias")
 def dlinear_dz(xp: Any, y: Any, activation: str) -> Any:
     return LINEAR_ACTIVATIONS[activation][1](xp, y)
 

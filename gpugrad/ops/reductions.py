@@ -36,7 +36,7 @@ def _accumulated(xp: Any, x: Any, axis: Axis, keepdims: bool) -> Any:
     return xp.sum(x, axis=axis, keepdims=keepdims)
 
 
-@primitive(linear=True, methods=["sum"])
+@primitive(linear=True, cuda="gpugrad.kernels.reduce", methods=["sum"])
 def sum(xp: Any, x: Any, /, axis: Axis = None, *, dtype: Any = None, keepdims: bool = False) -> Any:
     """The sum along `axis` (all axes if None). float16 is accumulated in float32.
 
@@ -54,7 +54,7 @@ def sum_dx(xp: Any, g: Any, x_shape: Any, axis: Axis, keepdims: bool) -> Any:
     return xp.broadcast_to(_restored(xp, g, x_shape, axis, keepdims), x_shape)
 
 
-@primitive(linear=True, floating=True, methods=["mean"])
+@primitive(linear=True, floating=True, cuda="gpugrad.kernels.reduce", methods=["mean"])
 def mean(xp: Any, x: Any, /, axis: Axis = None, *, keepdims: bool = False) -> Any:
     """The mean along `axis` (all axes if None); that of nothing is NaN.
 
@@ -114,7 +114,7 @@ def _product_of_others(xp: Any, x: Any) -> Any:
     return exclusive(x) * xp.flip(exclusive(xp.flip(x, axis=1)), axis=1)
 
 
-@primitive(methods=["max"])
+@primitive(cuda="gpugrad.kernels.reduce", methods=["max"])
 def max(xp: Any, x: Any, /, axis: Axis = None, *, keepdims: bool = False) -> Any:
     """The largest element along `axis`; equal ones share the gradient equally. NaN wins.
 
@@ -163,7 +163,7 @@ def any(xp: Any, x: Any, /, axis: Axis = None, *, keepdims: bool = False) -> Any
     return xp.any(x, axis=axis, keepdims=keepdims)
 
 
-@primitive(floating=True, methods=["var"])
+@primitive(floating=True, cuda="gpugrad.kernels.reduce", methods=["var"])
 def var(
     xp: Any, x: Any, /, axis: Axis = None, *, correction: float = 0, keepdims: bool = False
 ) -> Any:

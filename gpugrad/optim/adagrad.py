@@ -31,6 +31,8 @@ class Adagrad(Optimizer):
     [0.5, -1.5]
     """
 
+    cuda = "adagrad"
+
     def __init__(
         self,
         params: Params,

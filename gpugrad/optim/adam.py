@@ -36,6 +36,8 @@ class Adam(Optimizer):
     [0.5, -1.5]
     """
 
+    cuda = "adam"
+
     def __init__(
         self,
         params: Params,

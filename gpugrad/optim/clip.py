@@ -10,6 +10,7 @@ import numpy as np
 
 from gpugrad.device import common_device
 from gpugrad.errors import AnomalyError, OptionError
+from gpugrad.fast_path import Kernel
 from gpugrad.optim.checks import demand, is_number, is_within
 from gpugrad.tensor import Tensor
 
@@ -52,20 +53,34 @@ def clip_grad_norm_(
     device = tensors[0].device
     common_device(who, {f"parameters[{k}]": tensor for k, tensor in enumerate(tensors)})
     xp = device.xp
+    if not xp.on_host:
+        done = CLIP(xp, gradients, float(max_norm), float(norm_type))
+        if done is not NotImplemented:
+            total, scaled = done
+            _check_finite(who, norm_type, total, error_if_nonfinite)
+            for tensor, gradient in zip(tensors, scaled, strict=True):
+                tensor.grad = Tensor._wrap(gradient)
+            return Tensor._wrap(total)
     with np.errstate(all="ignore"):
         norms = [_norm(xp, gradient, float(norm_type)) for gradient in gradients]
         total = _norm(xp, xp.stack(norms), float(norm_type))
-        if error_if_nonfinite and not math.isfinite(total.item()):
-            raise AnomalyError(
-                f"{who}: the norm of order {norm_type} of the gradients is {total.item()}\n"
-                "  help: look for the NaN with gg.detect_anomaly(), or pass "
-                "error_if_nonfinite=False"
-            )
+        _check_finite(who, norm_type, total, error_if_nonfinite)
         factor = xp.minimum(float(max_norm) / (total + 1e-6), 1.0)
         for tensor, gradient in zip(tensors, gradients, strict=True):
             scaled = xp.multiply(gradient, factor.astype(gradient.dtype))
             tensor.grad = Tensor._wrap(xp.asarray(scaled))
     return Tensor._wrap(xp.asarray(total, dtype=gradients[0].dtype))
+
+
+CLIP = Kernel("gpugrad.kernels.clip.clip_grad_norm")
+
+
+def _check_finite(who: str, norm_type: float, total: Any, wanted: bool) -> None:
+    if wanted and not math.isfinite(total.item()):
+        raise AnomalyError(
+            f"{who}: the norm of order {norm_type} of the gradients is {total.item()}\n"
+            "  help: look for the NaN with gg.detect_anomaly(), or pass error_if_nonfinite=False"
+        )
 
 
 def clip_grad_value_(parameters: Tensor | Iterable[Tensor], clip_value: float) -> None:

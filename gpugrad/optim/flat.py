@@ -64,6 +64,7 @@ class Run:
     last: int
     steps: int
     pieces: list[Piece]
+    tables: Any = None  # of a kernel, see `_launched`
 
 
 class FlatBuffer:
@@ -184,10 +185,12 @@ class FlatBuffer:
             self._plan(absent, slots)
         xp = self.device.xp
         update = rule.update
+        kernel = None if xp.on_host else rule.kernel()
         whole: Any = None
         whole_of = -1
         for run in self._runs:
-            for piece in run.pieces:
+            launched = kernel is not None and self._launched(kernel, run, gradients, options)
+            for piece in () if launched else run.pieces:
                 first = piece.first
                 gradient = piece.scratch
                 if gradient is not None:  # for small arrays half the time of one concatenate
@@ -211,15 +214,30 @@ class FlatBuffer:
                 version.writer = writer
                 version.place = line
 
+    def _launched(
+        self, kernel: str, run: Run, gradients: list[Any], options: Mapping[str, Any]
+    ) -> bool:
+        """Update a run by one kernel; whether there is one for arrays like these."""
+        from gpugrad.kernels.many_arrays import ManyArrays
+        from gpugrad.kernels.optimizer_step import optimizer_step
+
+        xp = self.device.xp
+        if run.tables is None:
+            run.tables = ManyArrays(xp, self.bounds[run.first : run.last])
+        own = gradients[run.first : run.last]
+        done = optimizer_step(
+            xp, kernel, run.tables, self.memory, own, self.state, run.steps + 1, options
+        )
+        return done is None
+
     def _plan(self, absent: list[int], slots: Mapping[str, float]) -> None:
         """Cut the flat array into runs, and those into pieces."""
         self._settle()
         for name in slots.keys() - self.state.keys():
             self._open(name, slots[name])
         self._planned, self._runs = (absent, dict(slots)), []
-        scratch = self.device.xp.empty(
-            min(GATHER // self.dtype.itemsize, self.size), dtype=self.dtype
-        )
+        gathered = GATHER // self.dtype.itemsize if self.device.xp.on_host else self.size
+        scratch = self.device.xp.empty(min(gathered, self.size), dtype=self.dtype)
         missing = set(absent)
         first = 0
         while first < len(self.tensors):
@@ -238,6 +256,8 @@ class FlatBuffer:
     def _cut(self, first: int, last: int, scratch: Array) -> Iterator[Piece]:
         """Pieces: parts of one large gradient, or several whole small ones."""
         size, limit = PIECE // self.dtype.itemsize, GATHER // self.dtype.itemsize
+        if not self.device.xp.on_host:  # a launch costs more than a cache would save
+            size = limit = self.size
         while first < last:
             begin, end = self.bounds[first]
             if end - begin > limit:

@@ -47,6 +47,16 @@ class Optimizer:
     counts: ClassVar[bool] = True
     """Whether `update` needs the number of updates (`state["step"]`), not just which is first."""
 
+    cuda: ClassVar[str | None] = None
+    """The rule of `kernels/optimizer_step.py` that equals this class's own `update`, if any."""
+
+    @classmethod
+    def kernel(cls) -> str | None:
+        """The rule for a GPU; a subclass with an `update` of its own has not its parent's."""
+        owner = next(c for c in cls.__mro__ if "update" in vars(c))
+        rule: str | None = vars(owner).get("cuda")
+        return rule
+
     def __init__(self, params: Params, defaults: dict[str, Any]) -> None:
         self.defaults = defaults
         self.param_groups: list[dict[str, Any]] = []

@@ -33,6 +33,8 @@ class RMSprop(Optimizer):
     [0.0, -1.0]
     """
 
+    cuda = "rmsprop"
+
     def __init__(
         self,
         params: Params,

@@ -37,6 +37,8 @@ class SGD(Optimizer):
 
     counts = False
 
+    cuda = "sgd"
+
     def __init__(
         self,
         params: Params,

@@ -10,6 +10,23 @@ from tests.ops.case import Case
 
 KEEP = np.arange(12).reshape(3, 4) % 4 > 0
 LABELS = np.array([2, 0, 3])
+ROW_OF = np.array([3, 0, 3])
+
+
+def drawn(shape):
+    """Which elements a dropout that begins at position 5 of seed 3 keeps, by NumPy's Philox."""
+    words = np.random.Philox(key=3, counter=5).random_raw(-(-int(np.prod(shape)) // 2))
+    numbers = words.astype("<u8").view("<u4")[: int(np.prod(shape))]
+    return (numbers < 3 * 2**30).reshape(shape)
+
+
+def scattered(v):
+    out = np.zeros((4, 4))
+    for row, values in zip(ROW_OF, v, strict=True):
+        out[row] = out[row] + values
+    return out.astype(v.dtype)
+
+
 FAR_LABELS = np.array([2, 0, 99])
 WEIGHT = np.array([0.5, 2.0, 1.0, 3.0])
 ONE_HOT = np.eye(4)[LABELS]
@@ -113,6 +130,9 @@ NORMALIZATION = [
          lambda x: (lambda n, m, v: n * m + gg.sin(v))(*gg.standardize(x, 1, 0.1)),
          lambda x: (lambda m, v: normal(x, 1, 0.1) * m + np.sin(v))(*moments(x, 1)),
          label="all together"),
+    Case("scatter_add_rows", lambda v: gg.scatter_add_rows(v, ROW_OF, rows=4), scattered),
+    Case("dropout", lambda x: gg.dropout(x, seed=3, position=5, keep=0.75, scale=4 / 3),
+         lambda x: np.where(drawn(x.shape), x * (4 / 3), 0)),
     Case("masked_scale", lambda x: gg.masked_scale(x, KEEP, 4 / 3),
          lambda x: np.where(KEEP, x * (4 / 3), 0)),
 ]  # fmt: skip

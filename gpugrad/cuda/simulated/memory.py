@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 import numpy as np
@@ -55,6 +56,8 @@ class Allocation:
         self.written = False
 
     def __del__(self) -> None:
+        if sys.is_finalizing():
+            return
         self._pool.used -= self.nbytes
         self._pool.device.free(self.ptr)
 

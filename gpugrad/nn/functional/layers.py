@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from gpugrad.dtypes import float16, float32
 from gpugrad.errors import IndexRangeError, OptionError, ShapeError
+from gpugrad.later import check_later
 from gpugrad.ops.arithmetic import where
 from gpugrad.ops.indexing import take
+from gpugrad.ops.normalization import dropout as counted
 from gpugrad.ops.normalization import masked_scale, standardize
 from gpugrad.ops.products import linear as _linear
 from gpugrad.random import Generator, default_generator
@@ -40,8 +40,12 @@ def dropout(
     input = asarray(input)
     if not training or p == 0.0:
         return input
-    keep = (generator or default_generator()).bernoulli(input.shape, 1.0 - p)
-    return masked_scale(input, Tensor._wrap(keep), scale=1.0 / (1.0 - p) if p < 1.0 else 1.0)
+    source = generator or default_generator()
+    scale = 1.0 / (1.0 - p) if p < 1.0 else 1.0
+    if input.device.xp.on_host:  # keeping a mask costs less than drawing it again
+        return masked_scale(input, Tensor._wrap(source.bernoulli(input.shape, 1.0 - p)), scale)
+    seed, position = source.skip(input.size)
+    return counted(input, seed=seed, position=position, keep=1.0 - p, scale=scale)
 
 
 def embedding(input: Any, weight: Any, padding_idx: int | None = None) -> Any:
@@ -57,15 +61,20 @@ def embedding(input: Any, weight: Any, padding_idx: int | None = None) -> Any:
     [[3.0, 4.0], [1.0, 2.0]]
     """
     input, weight = asarray(input), asarray(weight)
-    if input.dtype.kind in "iu" and input.size and input._data.min() < 0:
-        raise IndexRangeError(
-            f"embedding: the index {int(input._data.min())} is negative\n  input: {describe(input)}"
-        )
+    if input.dtype.kind in "iu" and input.size:
+        if not input.device.xp.on_host:
+            check_later(lambda: input._data < 0, lambda: _negative("an index", input))
+        elif input._data.min() < 0:
+            raise _negative(f"the index {int(input._data.min())}", input)
     rows = take(weight, input, axis=0)
     if padding_idx is None or weight._node is None:
         return rows
     padding = input._data == padding_idx % len(weight)
     return where(Tensor._wrap(padding[..., None]), rows.detach(), rows)
+
+
+def _negative(which: str, input: Tensor) -> IndexRangeError:
+    return IndexRangeError(f"embedding: {which} is negative\n  input: {describe(input)}")
 
 
 def layer_norm(
@@ -176,5 +185,4 @@ def _move(running: Tensor | None, batch: Tensor, momentum: float, factor: float)
     """Move a running statistic towards the batch's; a new array takes the place of the old."""
     if running is not None:
         fresh = batch._data.reshape(-1) * (momentum * factor)
-        moved: np.ndarray[Any, Any] = running._data * (1.0 - momentum) + fresh
-        running.copy_(moved)
+        running.copy_(Tensor._wrap(running._data * (1.0 - momentum) + fresh))

@@ -17,6 +17,7 @@ ALIGN = 256  # of an allocation, as cudaMalloc gives
 GUARD = 256  # bytes of nothing between two allocations, so that a step past the end is outside
 
 NUMBAS = "_ZN08NumbaEnv"  # how variables begin that Numba adds to modules and no kernel touches
+GRAVES = 4096  # freed allocations that are remembered, so that whoever uses them late is told so
 FAR = 1 << 40  # bytes: no index of 32 bits goes so far
 
 # Fresh memory is unwritten, and zeros cost nothing until they are touched.
@@ -103,6 +104,7 @@ class Memory:
     def __init__(self, total: int = 16 << 30) -> None:
         self.total, self.used = total, 0
         self.next = GLOBAL
+        self.graves = 0
         self.bases: list[int] = []
         self.segments: list[Segment] = []
 
@@ -138,6 +140,11 @@ class Memory:
         self.used -= segment.nbytes
         segment.data, segment.state, segment.shadow = np.zeros(0, np.uint8), None, None
         segment._views = {}
+        self.graves += 1
+        if self.graves > GRAVES:  # of a long run: a late use is found "outside" from then on
+            self.segments = [kept for kept in self.segments if not kept.freed]
+            self.bases = [kept.base for kept in self.segments]
+            self.graves = 0
 
     def at(self, address: int) -> Segment | None:
         """The allocation that an address lies in, or lies behind; None before the first."""

@@ -1,0 +1,47 @@
+"""Checks of values on a GPU, whose answer is looked at when the host waits for the device anyway.
+
+Looking at a value (is this label in range?) would make every step wait. So such checks are made
+within `gg.detect_anomaly()` only, on the device, and their answers are collected: what reads a
+result (`.item()`, `.numpy()`, `gg.cuda.synchronize()`) or the end of the block raises.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import Any
+
+from gpugrad.mode import WATCH, mode
+
+Check = tuple[Any, Callable[[], Exception]]  # () bool on the device, and the error it stands for
+
+
+class _Pending(threading.local):
+    def __init__(self) -> None:
+        self.checks: list[Check] = []
+
+
+_pending = _Pending()
+
+
+def check_later(wrong: Callable[[], Any], error: Callable[[], Exception]) -> None:
+    """Within `gg.detect_anomaly()`, raise `error()` once it is known that an element is true.
+
+    Args:
+        wrong: makes the array of bools, on the device.
+    """
+    if mode() & WATCH:
+        _pending.checks.append((wrong().any(), error))
+
+
+def raise_pending() -> None:
+    """Raise the error of the first check that failed; the others are forgotten.
+
+    Raises:
+        GradError: what the check found.
+    """
+    if _pending.checks:
+        checks, _pending.checks = _pending.checks, []
+        for wrong, error in checks:
+            if wrong.item():
+                raise error()
