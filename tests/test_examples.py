@@ -75,3 +75,22 @@ def test_the_simulated_gpu_finds_the_missing_barrier(tmp_path):
         line.startswith("loads touch 20,000 sectors of 32 bytes where 2,500") for line in lines
     )
     assert float(re.fullmatch(r"sums right to (\S+)", lines[-1])[1]) < 1e-6
+
+
+def test_a_kernel_of_ones_own_has_derivatives(tmp_path):
+    pytest.importorskip("numba", reason="the extra `simulate` is not installed")
+    lines = run("swiglu.py", "cpu", cwd=tmp_path)
+    assert lines[:2] == [
+        "on cpu: as the expression within 0e+00",
+        "first and second derivatives agree with nudges",
+    ]
+    assert float(re.fullmatch(r"w (\S+), loss \S+", lines[2])[1]) == pytest.approx(2, abs=1e-4)
+
+
+def test_the_kernel_itself_on_the_simulated_gpu(tmp_path, monkeypatch):
+    pytest.importorskip("numba.cuda", reason="the extra `simulate` is not installed")
+    monkeypatch.setenv("GPUGRAD_SIMULATE_CUDA", "1")
+    lines = run("swiglu.py", "cuda", cwd=tmp_path)
+    within = re.fullmatch(r"on cuda:0: as the expression within (\S+)", lines[0])[1]
+    assert 0 < float(within) < 1e-5  # not the expression itself
+    assert float(re.fullmatch(r"w (\S+), loss \S+", lines[2])[1]) == pytest.approx(2, abs=1e-4)

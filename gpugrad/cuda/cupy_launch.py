@@ -7,14 +7,17 @@ from dataclasses import dataclass
 from typing import Any
 
 import cupy
-from cupy.cuda.driver import CUDADriverError
 from cupy.cuda.function import CPointer, Module
 
 from gpugrad.cuda.compiler import compiled
 from gpugrad.simulate.faults import LaunchError
 
+# Of cuda.h and driver_types.h
+SHARED_ATTRIBUTE = 8  # CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES
+SHARED_LIMIT = 97  # cudaDevAttrMaxSharedMemoryPerBlockOptin
 SHARED_BYTES = 48 << 10  # dynamic, that a kernel may have without having asked for more
-SHARED_LIMIT = 97  # cudaDevAttrMaxSharedMemoryPerBlockOptin of driver_types.h
+# The second where CuPy makes the context.
+REFUSALS = (cupy.cuda.driver.CUDADriverError, cupy.cuda.runtime.CUDARuntimeError)
 
 HELP = {
     "CUDA_ERROR_ILLEGAL_ADDRESS": "a kernel before it read or wrote outside its arrays, and this "
@@ -55,7 +58,7 @@ class CupyKernel:
         try:
             module.load(code.code)
             self.function = module.get_function(code.entry)
-        except CUDADriverError as error:
+        except REFUSALS as error:
             raise LaunchError(f"{code.name} cannot be loaded: {_said(error)}") from error
 
     def parameters(self, words: ctypes.Array[ctypes.c_int64]) -> tuple[CPointer, ...]:
@@ -75,11 +78,12 @@ def run(kernel: CupyKernel, grid: Any, block: Any, parameters: Any, shared: int)
     Raises:
         LaunchError: the driver refuses.
     """
-    if shared > kernel.shared_bytes:
-        kernel.function.max_dynamic_shared_size_bytes = kernel.shared_bytes = shared
     try:
+        if shared > kernel.shared_bytes:
+            cupy.cuda.driver.funcSetAttribute(kernel.function.ptr, SHARED_ATTRIBUTE, shared)
+            kernel.shared_bytes = shared
         kernel.function(grid, block, parameters, shared)
-    except CUDADriverError as error:
+    except REFUSALS as error:
         threads = block[0] * block[1] * block[2]
         raise LaunchError(
             f"{kernel.code.name} was not launched on {kernel.limits.name}, with grid {grid}, block "
@@ -88,7 +92,7 @@ def run(kernel: CupyKernel, grid: Any, block: Any, parameters: Any, shared: int)
         ) from error
 
 
-def _said(error: CUDADriverError) -> str:
+def _said(error: Exception) -> str:
     """What the driver said, and what to do."""
     text = str(error)
     help_text = HELP.get(text.partition(":")[0])
