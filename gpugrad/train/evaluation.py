@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from gpugrad.data.loader import DataLoader
-from gpugrad.device import Device
+from gpugrad.device import Device, as_device
 from gpugrad.errors import DataError
 from gpugrad.mode import no_grad
 from gpugrad.nn import Module
@@ -25,8 +25,8 @@ def predict(
 
     Args:
         inputs: (rows, ...) tensor or array.
-        device: where the model is; None leaves the inputs where they are.
-    Returns: (rows, ...) what the model gives, a constant.
+        device: where to compute: the model moves there, and stays; None: where the model is.
+    Returns: (rows, ...) what the model gives, a constant, on that device.
     Raises:
         DataError: there are no rows.
 
@@ -34,7 +34,8 @@ def predict(
     >>> gg.train.predict(gg.nn.Linear(2, 3), gg.zeros((5, 2))).shape
     (5, 3)
     """
-    loader = DataLoader((asarray(inputs),), batch_size=batch_size, device=device)
+    place = settled(model, device)
+    loader = DataLoader((asarray(inputs),), batch_size=batch_size, device=place)
     with evaluating(model), no_grad():
         outputs = [model(x) for (x,) in loader]
     whole: Tensor = outputs[0] if len(outputs) == 1 else concat(outputs)
@@ -58,6 +59,7 @@ def evaluate(
             numbers and the mean squared error for floats.
         metrics: functions of (outputs, targets) by name, or names from "accuracy", "r2", "rmse";
             None takes accuracy for class numbers, the others for floats.
+        device: as for `predict`; the functions are given tensors on it.
     Raises:
         DataError: the data set is empty, or is not inputs and targets.
         OptionError: an unknown metric.
@@ -69,7 +71,8 @@ def evaluate(
     """
     inputs, targets = pair(data)
     functions = as_metrics(metrics, targets)
-    outputs = predict(model, inputs, batch_size, device).cpu()
+    outputs = predict(model, inputs, batch_size, device)
+    targets = targets.to(outputs.device)
     with no_grad():
         results = {"loss": float((loss or default_loss)(outputs, targets))}
         return results | {
@@ -90,6 +93,19 @@ def pair(data: Any) -> tuple[Tensor, Tensor]:
             f"  data: {dataset!r}"
         )
     return dataset.tensors[0], dataset.tensors[1]
+
+
+def settled(model: Module, device: Device | str | None) -> Device | None:
+    """Where a model is, once it has been moved to `device` if one is named; None: anywhere.
+
+    Raises:
+        DeviceError: no such device here.
+    """
+    if device is not None:
+        model.to(as_device(device))
+        return as_device(device)
+    held = [*model.parameters(), *model.buffers()]
+    return held[0].device if held else None
 
 
 @contextmanager

@@ -287,7 +287,7 @@ def _draw(parts: Parts, folder: Path, history: History, truth: Any, predicted: A
         return
     confusion_matrix(truth, predicted, held_out.classes, folder / "confusion.png")
     if held_out.image_shape:
-        images, shape = held_out.features.data, held_out.image_shape
+        images, shape = held_out.features.numpy(), held_out.image_shape
         misread_images(images, truth, predicted, held_out.classes, shape, folder / "misread.png")
 
 

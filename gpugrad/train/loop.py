@@ -10,8 +10,6 @@ from typing import Any
 
 import numpy as np
 
-from gpugrad.data.labelled import held_out_mask
-from gpugrad.data.loader import DataLoader
 from gpugrad.device import Device
 from gpugrad.errors import AnomalyError, FileError, OptionError
 from gpugrad.nn import Module
@@ -19,9 +17,9 @@ from gpugrad.optim import AdamW, Optimizer
 from gpugrad.optim.lr_scheduler import LRScheduler
 from gpugrad.random import Generator, default_generator
 from gpugrad.saving import load, save
-from gpugrad.tensor import Tensor, asarray
+from gpugrad.train.batches import batches
 from gpugrad.train.callbacks import Callback, JsonLines
-from gpugrad.train.evaluation import pair
+from gpugrad.train.evaluation import settled
 from gpugrad.train.interrupt import Interrupt
 from gpugrad.train.metrics import Loss, as_metrics, default_loss
 from gpugrad.train.progress import progress_callbacks
@@ -102,7 +100,8 @@ def fit(
             not within a second of the one before.
         generator: draws the order of the batches and the augmentation, and by its seed the
             validation share; the default one if None.
-        device: where the batches shall be; the model must be there already.
+        device: where to train: the model moves there, and stays; None: where the model is. The
+            data is copied there once; batches of a DataLoader stay where they are.
         resume_hint: how to go on, as it is printed after Ctrl-C.
     Raises:
         AnomalyError: the loss is NaN or infinite; says at which step. The model has the last good
@@ -125,7 +124,7 @@ def fit(
     """
     _check(epochs, patience, scheduler_every, checkpoint_seconds, resume, run)
     draws = default_generator() if generator is None else generator
-    loader, held_back = _batches(data, validation, batch_size, draws, device)
+    loader, held_back = batches(data, validation, batch_size, draws, settled(model, device))
     targets = loader.dataset.tensors[1]
     functions = as_metrics(metrics, targets)
     _check_monitor(monitor, functions, held_back is not None)
@@ -183,6 +182,7 @@ def _run(training: Training, checkpoint: Path | None, seconds: float) -> None:
                     for callback in training.callbacks:
                         callback.on_epoch(training)
                     saver.after_epoch()
+            training.read_losses()
             saver.save()
     except AnomalyError:
         training.stop("diverged")
@@ -243,46 +243,6 @@ def _open_run(folder: Path, training: Training, resume: bool) -> Path:
             )
         training.load_state_dict(load(checkpoint))
     return checkpoint
-
-
-def _batches(
-    data: Any, validation: Any, batch_size: int, generator: Generator, device: Any
-) -> tuple[DataLoader, Any]:
-    """The loader of the training part, and the validation part or None."""
-    inputs, targets = pair(data)
-    if isinstance(data, DataLoader):
-        if isinstance(validation, float):
-            raise OptionError(
-                f"fit(validation={validation}): a DataLoader cannot be split\n"
-                "  help: pass the data set itself, or a data set as validation"
-            )
-        return data, validation
-    if isinstance(validation, float):
-        if not 0 < validation < 1:
-            raise OptionError(f"fit(validation={validation}): the share must lie between 0 and 1")
-        inputs, targets, validation = _split(inputs, targets, validation, generator.seed)
-    elif validation is not None:
-        pair(validation)
-    loader = DataLoader(
-        (inputs, targets), batch_size, shuffle=True, generator=generator, device=device
-    )
-    return loader, validation
-
-
-def _split(
-    inputs: Tensor, targets: Tensor, share: float, seed: int
-) -> tuple[Tensor, Tensor, tuple[Tensor, Tensor]]:
-    """Hold back a share of the rows; of each class alike, where targets are class numbers."""
-    labels = targets.data
-    groups = labels if labels.dtype.kind in "iu" and labels.min() >= 0 else np.zeros(len(labels))
-    order = Generator(seed).permutation(len(labels))
-    held = held_out_mask(groups.astype(np.int64), share, order)
-    if not held.any() or held.all():
-        raise OptionError(
-            f"fit(validation={share}): this share of {len(labels)} rows leaves one part empty"
-        )
-    kept = (asarray(inputs.data[~held]), asarray(labels[~held]))
-    return *kept, (asarray(inputs.data[held]), asarray(labels[held]))
 
 
 def _check(epochs: Any, patience: Any, every: Any, seconds: Any, resume: bool, run: Any) -> None:

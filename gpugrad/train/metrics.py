@@ -8,9 +8,13 @@ from typing import Any
 
 import numpy as np
 
+from gpugrad.device import common_device
 from gpugrad.errors import OptionError, ShapeError
+from gpugrad.fast_path import Kernel
 from gpugrad.nn import functional as F
 from gpugrad.tensor import Tensor, describe
+
+COUNT_RIGHT = Kernel("gpugrad.kernels.accuracy.accuracy")
 
 Metric = Callable[[Tensor, Tensor], Any]
 Loss = Callable[[Tensor, Tensor], Tensor]
@@ -34,7 +38,12 @@ def accuracy(outputs: Tensor, targets: Tensor) -> float:
             "accuracy(outputs, targets): (rows, classes) and (rows,) are expected\n"
             f"  outputs: {describe(outputs)}\n  targets: {describe(targets)}"
         )
-    return float((outputs.data.argmax(axis=1) == targets.data).mean())
+    common_device("accuracy", {"outputs": outputs, "targets": targets})
+    xp, scores, labels = outputs.device.xp, outputs._data, targets._data
+    right = NotImplemented if xp.on_host else COUNT_RIGHT(xp, scores, labels)
+    if right is NotImplemented:
+        right = xp.sum(xp.equal(xp.argmax(scores, axis=1), labels))
+    return right.item() / len(targets) if len(targets) else math.nan
 
 
 def rmse(outputs: Tensor, targets: Tensor) -> float:
@@ -44,7 +53,7 @@ def rmse(outputs: Tensor, targets: Tensor) -> float:
     >>> rmse(gg.tensor([[1.0], [5.0]]), gg.tensor([1.0, 3.0]))
     1.4142135623730951
     """
-    errors = _aligned(outputs, targets).data.astype(np.float64) - targets.data
+    errors = _on_host(_aligned(outputs, targets)).astype(np.float64) - _on_host(targets)
     return math.sqrt(float(np.mean(errors**2)))
 
 
@@ -58,9 +67,9 @@ def r2(outputs: Tensor, targets: Tensor) -> float:
     >>> r2(gg.tensor([1.0, 2.0, 3.0]), gg.tensor([1.0, 2.0, 4.0]))
     0.7857142857142857
     """
-    wanted = targets.data.astype(np.float64)
+    wanted = _on_host(targets).astype(np.float64)
     spread = float(np.sum((wanted - wanted.mean(axis=0)) ** 2))
-    error = float(np.sum((_aligned(outputs, targets).data - wanted) ** 2))
+    error = float(np.sum((_on_host(_aligned(outputs, targets)) - wanted) ** 2))
     return 1.0 - error / spread if spread else math.nan
 
 
@@ -100,6 +109,10 @@ def as_metrics(metrics: Any, targets: Tensor) -> dict[str, Metric]:
                 f"{type(metric).__name__}"
             )
     return dict(metrics)
+
+
+def _on_host(t: Tensor) -> np.ndarray[Any, Any]:
+    return t.detach().numpy()
 
 
 def _aligned(outputs: Tensor, targets: Tensor) -> Tensor:

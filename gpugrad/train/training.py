@@ -24,6 +24,10 @@ from gpugrad.train.callbacks import Callback
 from gpugrad.train.evaluation import evaluate
 from gpugrad.train.metrics import LARGER_IS_BETTER, Loss, Metric
 
+# Batches between looks at the losses of a GPU, each of which waits for it: often enough that a
+# training that diverged ends soon, and seldom enough that the host runs ahead.
+LOOK = 64
+
 Augmentation = Callable[[Tensor, Generator], Tensor]
 
 
@@ -34,7 +38,6 @@ class Training:
         model, optimizer, scheduler, loader: what takes part.
         epochs: how many there shall be.
         epoch, step: how many epochs and updates are finished.
-        loss: of the last batch.
         records: for each finished epoch a dict of numbers: `epoch`, `step`, `loss` (the mean over
             the epoch's training batches), `val_loss` and `val_...` for each metric, or the metrics
             on the training data where there is no validation; `lr`, `seconds`.
@@ -67,14 +70,25 @@ class Training:
         self._larger = self.monitor.removeprefix("val_") in LARGER_IS_BETTER
         self.augment, self.callbacks = augment, list(callbacks)
         self.epoch = self.step = 0
-        self.loss = math.nan
         self.records: list[dict[str, float]] = []
         self.stopped = ""
         self.best_epoch: int | None = None
         self.best = -math.inf if self._larger else math.inf
         self.kept = weights(model)
+        self._loss = math.nan
+        self._unread: list[tuple[Tensor, int, int]] = []  # loss, examples and step of each batch
         self._loss_sum, self._examples = 0.0, 0
         self._seconds, self._began = 0.0, time.perf_counter()
+
+    @property
+    def loss(self) -> float:
+        """Of the last batch; on a GPU, asking waits for it.
+
+        Raises:
+            AnomalyError: as `read_losses`.
+        """
+        self.read_losses()
+        return self._loss
 
     def stop(self, reason: str) -> None:
         """End the training after this batch or epoch."""
@@ -86,38 +100,52 @@ class Training:
         """One update.
 
         Raises:
-            AnomalyError: the loss is NaN or infinite.
+            AnomalyError: as `read_losses`.
         """
         if self.augment is not None:
             x = self.augment(x, self.loader.generator)
         self.optimizer.zero_grad()
         with enable_grad():
             loss = self.loss_function(self.model(x), y)
-            self.loss = loss.item()
-            if not math.isfinite(self.loss):
-                raise self._diverged("the loss", f"at step {self.step + 1}")
+            self._unread.append((loss.detach(), len(y), self.step + 1))
+            if loss.device.xp.on_host or len(self._unread) == LOOK:
+                self.read_losses()
             loss.backward()
         self.optimizer.step()
         if self.scheduler is not None and self.scheduler_every == "batch":
             self.scheduler.step()
         self.step += 1
-        self._loss_sum += self.loss * len(y)
-        self._examples += len(y)
+
+    def read_losses(self) -> None:
+        """Look at the losses that were not looked at yet, for which a GPU must have computed them.
+
+        Raises:
+            AnomalyError: one is NaN or infinite.
+        """
+        unread, self._unread = self._unread, []
+        for loss, examples, step in unread:
+            self._loss = loss.item()
+            if not math.isfinite(self._loss):
+                raise self._diverged(f"the loss is {self._loss} at step {step}", step)
+            self._loss_sum += self._loss * examples
+            self._examples += examples
 
     def end_epoch(self) -> None:
         """Validate, note the numbers, keep the best weights, move the schedule on.
 
         Raises:
-            AnomalyError: the validation loss is NaN or infinite.
+            AnomalyError: a loss, or the validation loss, is NaN or infinite.
             OptionError: the monitored number is not among those of an epoch.
         """
+        self.read_losses()
         record: dict[str, float] = {"epoch": self.epoch + 1, "step": self.step}
         record["loss"] = self._loss_sum / max(self._examples, 1)
         record |= self._validated()
         record["lr"] = self.optimizer.param_groups[0]["lr"]
         record["seconds"] = round(self.seconds, 3)
         if not math.isfinite(record.get("val_loss", 0.0)):
-            raise self._diverged("the validation loss", f"after step {self.step}")
+            what = f"the validation loss is not finite after step {self.step}"
+            raise self._diverged(what, self.step + 1)
         if self.monitor not in record:
             raise OptionError(
                 f"fit: monitor={self.monitor!r} is not among an epoch's numbers\n"
@@ -152,18 +180,17 @@ class Training:
         found = evaluate(self.model, self.loader, loss=self.loss_function, metrics=self.metrics)
         return {name: value for name, value in found.items() if name != "loss"}
 
-    def _diverged(self, what: str, where: str) -> AnomalyError:
+    def _diverged(self, what: str, step: int) -> AnomalyError:
         batches = len(self.loader)
-        batch = self.step - self.epoch * batches + 1
+        batch = step - self.epoch * batches
         if self.patience is not None and self.best_epoch:
             weights_of = f"those after epoch {self.best_epoch}, the best so far"
         elif self.epoch:
             weights_of = f"those after epoch {self.epoch}, the last good ones"
         else:
             weights_of = "those it began with"
-        value = self.loss if what == "the loss" else "not finite"
         return AnomalyError(
-            f"fit: {what} is {value} {where} (epoch {self.epoch + 1}, batch "
+            f"fit: {what} (epoch {self.epoch + 1}, batch "
             f"{min(batch, batches)} of {batches}); training stops\n"
             f"  weights: the model has {weights_of}\n"
             f"  learning rate: {self.optimizer.param_groups[0]['lr']:g}\n"
@@ -187,6 +214,7 @@ class Training:
 
     def state_dict(self) -> dict[str, Any]:
         """Everything from which the training goes on."""
+        self.read_losses()
         return {
             "epoch": self.epoch,
             "step": self.step,

@@ -29,7 +29,7 @@ def test_every_row_is_one_of_the_possible_shifts_and_all_occur(shape, pixels):
     rows = 4000
     batch = gg.asarray(np.tile(image.reshape(1, -1), (rows, 1)))
     out = ShiftImages(shape, pixels, share=1.0)(batch, gg.Generator(0))
-    found = [possible[row.tobytes()] for row in out.data]
+    found = [possible[row.tobytes()] for row in out.numpy()]
     counts = np.unique(found, axis=0, return_counts=True)[1]
     assert len(counts) == len(possible)
     expected = rows / len(possible)
@@ -39,17 +39,17 @@ def test_every_row_is_one_of_the_possible_shifts_and_all_occur(shape, pixels):
 def test_a_share_stays_where_it_is():
     batch = gg.asarray(np.ones((4000, 9), np.float32))
     out = ShiftImages((3, 3), share=0.5)(batch, gg.Generator(0))
-    still = (out.data == 1).all(axis=1).mean()
+    still = (out.numpy() == 1).all(axis=1).mean()
     assert still == pytest.approx(0.5 + 0.5 / 9, abs=0.04)
 
 
 def test_one_seed_one_shift_and_the_batch_is_left_alone():
     batch = gg.asarray(gg.Generator(1).uniform((6, 16)))
-    before = batch.data.copy()
+    before = batch.numpy().copy()
     shift = ShiftImages((4, 4))
-    first, second = (shift(batch, gg.Generator(2)).data for _ in range(2))
+    first, second = (shift(batch, gg.Generator(2)).numpy() for _ in range(2))
     np.testing.assert_array_equal(first, second)
-    np.testing.assert_array_equal(batch.data, before)
+    np.testing.assert_array_equal(batch.numpy(), before)
     assert first.dtype == np.float32
 
 

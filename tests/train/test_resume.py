@@ -106,7 +106,7 @@ def train(set_up, run=None, callbacks=(), resume=False, epochs=EPOCHS, patience=
 
 
 def bits(model):
-    return {name: tensor.data.tobytes() for name, tensor in model.state_dict().items()}
+    return {name: tensor.numpy().tobytes() for name, tensor in model.state_dict().items()}
 
 
 def timeless(records):
@@ -114,9 +114,16 @@ def timeless(records):
 
 
 @pytest.fixture(scope="module")
-def whole():
-    """Trainings that nothing stopped."""
-    return {name: train(name) for name in SET_UPS}
+def trainings():
+    return {}
+
+
+@pytest.fixture
+def whole(device, trainings):
+    """Trainings that nothing stopped, on the device of the test."""
+    if device not in trainings:
+        trainings[device] = {name: train(name) for name in SET_UPS}
+    return trainings[device]
 
 
 def test_the_same_seeds_give_the_same_bits(whole):
