@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import re
+import sys
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -99,7 +100,8 @@ def as_kernel(kernel: Any) -> Kernel:
     Raises:
         LaunchError: it is neither, or cannot be launched.
     """
-    numba_cuda()
+    if "numba.cuda.dispatcher" not in sys.modules:  # where there are kernels, it is there
+        numba_cuda()
     from numba.cuda.dispatcher import CUDADispatcher
 
     if isinstance(kernel, CUDADispatcher):
