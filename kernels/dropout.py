@@ -38,20 +38,20 @@ def _dropout(x: Any, seed: Any, position: Any, below: Any, scale: Any, out: Any)
         start = int32(start + (int32(cuda.gridsize(1)) << 3))
 
 
-def dropout(xp: Any, x: Any, /, seed: int, position: int, keep: float, scale: float) -> Any:
+def dropout(xp: Any, x: Any, /, seed: int, start: int, keep: float, scale: float) -> Any:
     """x * scale with probability `keep`, else 0: one number of the stream for each element.
 
     Args:
-        seed, position: of the generator, before it draws.
+        seed, start: seed and position of the generator, before it draws.
     Returns: out; NotImplemented for arrays that the kernel does not take.
     """
-    if x.dtype != "float32" or not suits(x) or position + x.size >= 2**64:
+    if x.dtype != "float32" or not suits(x) or start + x.size >= 2**64:
         return NotImplemented
     out = xp.empty_like(x)
     blocks = -(-x.size // (THREADS * NUMBERS))
     launch(
         _dropout, blocks, THREADS,
-        x.reshape(-1), np.uint64(seed), np.uint64(position), np.uint64(threshold(keep)),
+        x.reshape(-1), np.uint64(seed), np.uint64(start), np.uint64(threshold(keep)),
         np.float32(scale), out.reshape(-1),
     )  # fmt: skip
     return out

@@ -65,9 +65,10 @@ def scatter_add_rows(xp: Any, v: Any, index: Any, rows: int, deterministic: bool
     """
     row_shape = v.shape[index.ndim :]
     cols = math.prod(row_shape)
+    v, index = xp.ascontiguousarray(v), xp.ascontiguousarray(index)
     if v.dtype.char not in "fd" or index.dtype.kind not in "iu" or not suits(index):
         return NotImplemented
-    if not v._c_contiguous or max(v.size, rows * cols) >= TOO_MANY:
+    if max(v.size, rows * cols) >= TOO_MANY:
         return NotImplemented
     index, values = index.reshape(-1), v.reshape(index.size, cols)
     if not values.size or not rows:

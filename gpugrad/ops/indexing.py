@@ -130,14 +130,11 @@ def explain_index(x: Any, *indices: Any, template: Any) -> str | IndexRangeError
 @primitive(linear=True, separate=["indices"])
 def index_add_to_zeros(xp: Any, v: Any, /, *indices: Any, template: Any, shape: Any) -> Any:
     """Zeros of `shape` with v added at a key, where an element named twice gets both."""
-    rows_only = template == (ARRAY,) and indices[0].dtype.kind in "iu" and v.dtype != float16
+    rows_only = template == (ARRAY,) and indices[0].dtype.kind in "iu"
     if not xp.on_host and rows_only and v.dtype.kind == "f" and shape:
         whole = xp.broadcast_to(v, (*indices[0].shape, *shape[1:]))
         return xp.scatter_add_rows(
-            xp.ascontiguousarray(whole),
-            indices[0],
-            rows=shape[0],
-            deterministic=is_deterministic(),
+            whole, indices[0], rows=shape[0], deterministic=is_deterministic()
         )
     out = xp.zeros(shape, dtype=v.dtype)
     if not indices:
@@ -158,11 +155,8 @@ def _add_at(xp: Any, out: Any, key: tuple[Any, ...], v: Any) -> None:
         return
     places = xp.reshape(xp.arange(out.size), out.shape)[key]
     values = xp.broadcast_to(v, places.shape)
-    if out.dtype == float16:
-        values = xp.astype(values, float32)
-    values = xp.ascontiguousarray(values)
     sums = xp.scatter_add_rows(values, places, rows=out.size, deterministic=True)
-    out += xp.reshape(xp.astype(sums, out.dtype), out.shape)
+    out += xp.reshape(sums, out.shape)
 
 
 @primitive(linear=True, separate=["index"], cuda="gpugrad.kernels.scatter_add_rows")
@@ -178,7 +172,10 @@ def scatter_add_rows(
     >>> gg.scatter_add_rows(gg.tensor([1.0, 2.0, 3.0]), gg.tensor([1, 0, 1]), rows=2)
     tensor([2., 4.])
     """
-    if not xp.on_host and deterministic:
+    if not xp.on_host and deterministic and v.dtype == float16:
+        wide = xp.scatter_add_rows(xp.astype(v, float32), index, rows=rows, deterministic=True)
+        return xp.astype(wide, float16)
+    if not xp.on_host and deterministic and v.dtype.kind == "f":
         raise OptionError(
             "scatter_add_rows: for so many elements only an order that differs from run to run is "
             "left\n  help: allow it with gg.deterministic(False)"
@@ -267,7 +264,7 @@ def take(xp: Any, x: Any, indices: Any, /, axis: int | None = None) -> Any:
     if indices.dtype.kind not in "iu":
         raise IndexRangeError(f"take: indices must be integers, not {indices.dtype}")
     if not xp.on_host:
-        _check_range("take", indices, x.size if axis is None else x.shape[axis])
+        _check_range("take", indices, x.shape[axis] if axis is not None and x.ndim else x.size)
     return xp.take(x, indices, axis=axis)
 
 

@@ -54,25 +54,25 @@ def explain_standardize(x: Any, axis: Any, eps: float) -> str | GradError | None
 
 
 @primitive(linear=True, cuda="gpugrad.kernels.dropout")
-def dropout(xp: Any, x: Any, /, seed: int, position: int, keep: float, scale: float) -> Any:
+def dropout(xp: Any, x: Any, /, seed: int, start: int, keep: float, scale: float) -> Any:
     """x * scale with probability `keep`, else 0; the draws are made again for the gradient.
 
     Args:
-        seed, position: where in a `Generator`'s stream the draws begin, one for each element.
+        seed, start: where in a `Generator`'s stream the draws begin, one for each element.
 
     >>> import gpugrad as gg
-    >>> gg.dropout(gg.ones(4), seed=0, position=0, keep=0.5, scale=2.0)
+    >>> gg.dropout(gg.ones(4), seed=0, start=0, keep=0.5, scale=2.0)
     tensor([2., 2., 0., 2.])
     """
     source = Generator(seed)
-    source.position = position
+    source.position = start
     kept = xp.asarray(source.bernoulli(tuple(x.shape), keep))
     return xp.where(kept, x * scale, xp.zeros_like(x))
 
 
 @dropout.vjp("x")
-def dropout_dx(xp: Any, g: Any, seed: int, position: int, keep: float, scale: float) -> Any:
-    return xp.dropout(g, seed=seed, position=position, keep=keep, scale=scale)
+def dropout_dx(xp: Any, g: Any, seed: int, start: int, keep: float, scale: float) -> Any:
+    return xp.dropout(g, seed=seed, start=start, keep=keep, scale=scale)
 
 
 @primitive(linear=True, separate=["keep"])

@@ -131,7 +131,7 @@ NORMALIZATION = [
          lambda x: (lambda m, v: normal(x, 1, 0.1) * m + np.sin(v))(*moments(x, 1)),
          label="all together"),
     Case("scatter_add_rows", lambda v: gg.scatter_add_rows(v, ROW_OF, rows=4), scattered),
-    Case("dropout", lambda x: gg.dropout(x, seed=3, position=5, keep=0.75, scale=4 / 3),
+    Case("dropout", lambda x: gg.dropout(x, seed=3, start=5, keep=0.75, scale=4 / 3),
          lambda x: np.where(drawn(x.shape), x * (4 / 3), 0)),
     Case("masked_scale", lambda x: gg.masked_scale(x, KEEP, 4 / 3),
          lambda x: np.where(KEEP, x * (4 / 3), 0)),

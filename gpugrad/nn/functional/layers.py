@@ -44,8 +44,8 @@ def dropout(
     scale = 1.0 / (1.0 - p) if p < 1.0 else 1.0
     if input.device.xp.on_host:  # keeping a mask costs less than drawing it again
         return masked_scale(input, Tensor._wrap(source.bernoulli(input.shape, 1.0 - p)), scale)
-    seed, position = source.skip(input.size)
-    return counted(input, seed=seed, position=position, keep=1.0 - p, scale=scale)
+    seed, start = source.skip(input.size)
+    return counted(input, seed=seed, start=start, keep=1.0 - p, scale=scale)
 
 
 def embedding(input: Any, weight: Any, padding_idx: int | None = None) -> Any:
