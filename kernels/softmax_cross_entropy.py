@@ -61,7 +61,7 @@ def _rows(
         else:
             hit = miss = NAN
         # The sum of exp(logit - peak), peak being the largest so far. It starts as a number, for
-        # -inf - -inf is NaN; an infinite peak makes the sum NaN in the end, as in NumPy.
+        # -inf - -inf is NaN; so is inf - inf, and with it the row's sum, as in NumPy.
         peak, total, mass = LOWEST, float32(0), float32(0)
         c = int32(cuda.threadIdx.x)
         while c < classes:
@@ -74,7 +74,7 @@ def _rows(
             mass += _target(c, own, hit, miss, weight)
             c = int32(c + cuda.blockDim.x)
         highest = row_max(peak)
-        total = row_sum(total * math.exp(peak - highest)) + (highest - highest)
+        total = row_sum(total * math.exp(peak - highest))
         mass = row_sum(mass)
         log_total, loss = math.log(total), float32(0)
         c = int32(cuda.threadIdx.x)

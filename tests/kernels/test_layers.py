@@ -53,7 +53,9 @@ def test_bias_and_activation(card, activation, shape, in_place):
 
 
 @pytest.mark.parametrize("activation", [None, *DERIVATIVES])
-@pytest.mark.parametrize("shape", [(1, 1), (70, 3), (3, 70), (0, 4), (5, 0), (1500, 40)])
+@pytest.mark.parametrize(
+    "shape", [(1, 1), (70, 3), (3, 70), (0, 4), (5, 0), (1500, 40), (2, 10_000)]
+)
 def test_the_way_back_through_bias_and_activation(card, activation, shape):
     g, y = drawn(*shape, 1)[..., 0].copy(), drawn(*shape)
     dz, dbias = bias_activation.bias_activation_backward(
