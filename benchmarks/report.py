@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -98,7 +98,8 @@ def tables(results: Mapping[str, Any]) -> Iterator[Table]:
         yield Table("targets", ["", "found", "wanted", "met"], rows_)
 
 
-def _plain(table: Table) -> str:
+def plain(table: Table) -> str:
+    """A table as text, its columns aligned."""
     widths = [max(map(len, column)) for column in zip(table.columns, *table.rows, strict=True)]
     lines = [
         "  ".join(
@@ -110,20 +111,31 @@ def _plain(table: Table) -> str:
     return "\n".join(["", table.title, *(line for line in lines if line)])
 
 
+def markdown(table: Table) -> str:
+    """A table as Markdown, its title above."""
+    lines = [table.columns, ["---", *["---:"] * (len(table.columns) - 1)], *table.rows]
+    return "\n".join(["", table.title, "", *(f"| {' | '.join(line)} |" for line in lines)])
+
+
 def show(results: Mapping[str, Any]) -> None:
-    """Print every table, with rich where it is installed."""
+    """Print every table of the results."""
+    show_tables(tables(results))
+
+
+def show_tables(shown: Iterable[Table]) -> None:
+    """Print tables, with rich where it is installed."""
     try:
         from rich import box
         from rich.console import Console
         from rich.table import Table as RichTable
     except ImportError:
-        for table in tables(results):
-            print(_plain(table))
+        for table in shown:
+            print(plain(table))
         return
     console = Console()
     if not console.is_terminal:  # a file or a pipe has no width: do not wrap
         console = Console(width=160)
-    for table in tables(results):
+    for table in shown:
         headed = any(table.columns)
         rich_table = RichTable(box=box.SIMPLE, show_header=headed)
         for i, column in enumerate(table.columns):

@@ -1,0 +1,1 @@
+"""`python -m benchmarks --device cuda`: what gpugrad does on a GPU, beside what was predicted."""
