@@ -34,6 +34,11 @@ def check_later(wrong: Callable[[], Any], error: Callable[[], Exception]) -> Non
         _pending.checks.append((wrong().any(), error))
 
 
+def forget_pending() -> None:
+    """Ask no more for the answers of the checks so far: an error has ended what they were of."""
+    _pending.checks = []
+
+
 def raise_pending() -> None:
     """Raise the error of the first check that failed; the others are forgotten.
 

@@ -76,10 +76,12 @@ class detect_anomaly(_Mode):
 
     def __exit__(self, *error: Any) -> None:
         super().__exit__(*error)
-        if error[0] is None:
-            from gpugrad.later import raise_pending
+        from gpugrad.later import forget_pending, raise_pending
 
+        if error[0] is None:
             raise_pending()
+        else:
+            forget_pending()
 
 
 class transforming(_Mode):

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from gpugrad.device import Device
+from gpugrad.device import Device, as_array, as_device
 from gpugrad.errors import ShapeError
 from gpugrad.nn import functional, init
 from gpugrad.nn.linear import new_parameter, positive
@@ -120,7 +120,7 @@ class BatchNorm1d(Module):
         tracked = track_running_stats
         self.register_buffer("running_mean", Tensor._wrap(zeros) if tracked else None)
         self.register_buffer("running_var", Tensor._wrap(zeros + 1) if tracked else None)
-        count = Tensor._wrap(np.zeros((), np.int64))
+        count = Tensor._wrap(as_device(device).xp.zeros((), dtype=np.int64))
         self.register_buffer("num_batches_tracked", count if tracked else None)
         if self.weight is not None:
             init.ones_(self.weight)
@@ -157,10 +157,10 @@ class BatchNorm1d(Module):
             if self.training:
                 mean = var = None
             return functional.batch_norm(x, mean, var, self.weight, self.bias, own, 0.0, self.eps)
-        batches = count.item() + 1
+        batches = as_array(count._data + 1)  # where the buffer is: nobody waits for it
         momentum = 1.0 / batches if self.momentum is None else self.momentum
         y = functional.batch_norm(x, mean, var, self.weight, self.bias, own, momentum, self.eps)
-        self.num_batches_tracked = Tensor._wrap(np.asarray(batches))
+        self.num_batches_tracked = Tensor._wrap(batches)
         return y
 
     def extra_repr(self) -> str:

@@ -102,7 +102,7 @@ class Module:
 def _function(name: str, function: Callable[..., Any], parameters: list[str]) -> Any:
     """NumPy's function with the parameters of CuPy's (those of Cython have no signature)."""
     open_ended = not parameters or not {"args", "kwargs"}.isdisjoint(parameters)
-    function = _wrapping_take if name == "take" else function
+    function = WRAPPING.get(name, function)
 
     def on_device(*args: Any, **options: Any) -> Any:
         unknown = sorted(set(options) - set(parameters))
@@ -122,4 +122,10 @@ def _wrapping_take(a: Any, indices: Any, axis: int | None = None, out: Any = Non
     return np.take(a, indices, axis, out, mode="wrap")
 
 
+def _wrapping_take_along_axis(a: Any, indices: Any, axis: int | None) -> Any:
+    size = a.size if axis is None else a.shape[axis]
+    return np.take_along_axis(a, indices % size if size else indices, axis)
+
+
+WRAPPING = {"take": _wrapping_take, "take_along_axis": _wrapping_take_along_axis}
 MODULE = Module()

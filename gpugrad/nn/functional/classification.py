@@ -6,6 +6,7 @@ import math
 from typing import Any
 
 from gpugrad.errors import LabelError, OptionError, ShapeError
+from gpugrad.later import check_later
 from gpugrad.nn.functional.reduction import alike, as_tensor, check_batch, check_reduction, reduced
 from gpugrad.ops.activation import log_sigmoid
 from gpugrad.ops.activation import log_softmax as _log_softmax
@@ -142,7 +143,9 @@ def nll_loss(
     picked = take_along_axis(rows, Tensor._wrap(safe[:, None]), axis=1).reshape(-1)
     loss = where(Tensor._wrap(counts), -picked * Tensor._wrap(factor), 0.0)
     if reduction == "mean":
-        return loss.sum() / (float(factor.sum()) or math.nan)
+        total = factor.sum()
+        total = labels.device.xp.where(total == 0, total * math.nan, total)
+        return loss.sum() / Tensor._wrap(total)
     return loss.sum() if reduction == "sum" else loss.reshape(shape)
 
 
@@ -150,7 +153,8 @@ def check_labels(name: str, labels: Tensor, classes: int, ignore_index: int = -1
     """Refuse labels (rows,) that are no integers or out of range.
 
     Raises:
-        LabelError: naming the first wrong one.
+        LabelError: naming the first wrong one; on a GPU values are looked at within
+            `gg.detect_anomaly()` only.
     """
     if labels.dtype.kind not in "iu":
         raise LabelError(
@@ -158,13 +162,21 @@ def check_labels(name: str, labels: Tensor, classes: int, ignore_index: int = -1
             "  help: labels.astype(gg.int64)"
         )
     data = labels._data
-    wrong = ((data < 0) | (data >= classes)) & (data != ignore_index)
-    if wrong.any():
-        row = int(wrong.argmax())
-        raise LabelError(
-            f"{name}: label {int(data[row])} in row {row} is out of range: there are {classes} "
+
+    def wrong() -> Any:
+        return ((data < 0) | (data >= classes)) & (data != ignore_index)
+
+    def error() -> LabelError:
+        row = wrong().argmax().item()
+        return LabelError(
+            f"{name}: label {data[row].item()} in row {row} is out of range: there are {classes} "
             f"classes, so labels run from 0 to {classes - 1}"
         )
+
+    if not labels.device.xp.on_host:
+        check_later(wrong, error)
+    elif wrong().any():
+        raise error()
 
 
 def binary_cross_entropy_with_logits(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from gpugrad.errors import LabelError, OptionError, ShapeError
+from gpugrad.later import check_later
 from gpugrad.nn.functional.classification import check_labels
 from gpugrad.nn.functional.reduction import alike, check_batch, check_reduction, reduced
 from gpugrad.ops.activation import relu
@@ -19,7 +20,7 @@ def hinge_loss(input: Any, target: Any, margin: float = 1.0, reduction: str = "m
         input: scores.
         target: -1 or 1 for each, of the input's shape.
     Raises:
-        LabelError: a target that is neither.
+        LabelError: a target that is neither (on a GPU within `gg.detect_anomaly()` only).
         ShapeError: the shapes differ, or the mean of nothing.
 
     >>> import gpugrad as gg
@@ -27,12 +28,19 @@ def hinge_loss(input: Any, target: Any, margin: float = 1.0, reduction: str = "m
     tensor([0.75, 0.  ])
     """
     input, target = alike("hinge_loss", input, target, reduction)
-    if (abs(target._data) != 1).any():
-        raise LabelError(
-            "hinge_loss: the targets must be -1 or 1\n"
-            "  help: of labels 0 and 1 make them by 2 * labels - 1"
-        )
+    signs = target._data
+    if not target.device.xp.on_host:
+        check_later(lambda: abs(signs) != 1, _no_signs)
+    elif (abs(signs) != 1).any():
+        raise _no_signs()
     return reduced(relu(margin - target * input), reduction)
+
+
+def _no_signs() -> LabelError:
+    return LabelError(
+        "hinge_loss: the targets must be -1 or 1\n"
+        "  help: of labels 0 and 1 make them by 2 * labels - 1"
+    )
 
 
 def multi_margin_loss(
