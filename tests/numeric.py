@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -50,9 +51,14 @@ def along(
     return (ends[0] - ends[1]) / (2 * step)
 
 
-def close(actual: np.ndarray, wanted: np.ndarray, tolerance: float, what: str = "") -> None:
+def host(x: Any) -> np.ndarray:
+    """The elements of an array or number, or of a tensor wherever it is."""
+    return x.detach().numpy() if hasattr(x, "detach") else np.asarray(x)
+
+
+def close(actual: Any, wanted: Any, tolerance: float, what: str = "") -> None:
     """Assert that `actual` is `wanted`, relative to its largest element (at least 1)."""
-    wanted = np.asarray(wanted)
+    actual, wanted = host(actual), host(wanted)
     finite = np.abs(wanted[np.isfinite(wanted)])
     scale = max(1.0, float(finite.max())) if finite.size else 1.0
     np.testing.assert_allclose(

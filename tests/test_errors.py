@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 
 import numpy as np
 import pytest
@@ -49,85 +50,80 @@ MESSAGES = {
     "matmul transposed": (
         lambda: ones(64, 784) @ ones(10, 784), ShapeError,
         """matmul(a, b): a has 784 columns but b has 10 rows
-  a: float32 (64, 784) on cpu
-  b: float32 (10, 784) on cpu
+  a: float32 (64, 784) on DEVICE
+  b: float32 (10, 784) on DEVICE
   help: b looks transposed; write matmul(a, b.T)"""),
     "matmul transposed first": (
         lambda: ones(784, 64) @ ones(784, 10), ShapeError,
         """matmul(a, b): a has 64 columns but b has 784 rows
-  a: float32 (784, 64) on cpu
-  b: float32 (784, 10) on cpu
+  a: float32 (784, 64) on DEVICE
+  b: float32 (784, 10) on DEVICE
   help: a looks transposed; write matmul(a.T, b)"""),
     "matmul": (
         lambda: ones(2, 3) @ ones(4, 5), ShapeError,
         """matmul(a, b): a has 3 columns but b has 4 rows
-  a: float32 (2, 3) on cpu
-  b: float32 (4, 5) on cpu"""),
+  a: float32 (2, 3) on DEVICE
+  b: float32 (4, 5) on DEVICE"""),
     "matmul of vectors": (
         lambda: ones(3) @ ones(4), ShapeError,
         """matmul(a, b): a has 3 elements but b has 4 elements
-  a: float32 (3,) on cpu
-  b: float32 (4,) on cpu"""),
+  a: float32 (3,) on DEVICE
+  b: float32 (4,) on DEVICE"""),
     "matmul of a number": (
         lambda: ones(3) @ gg.tensor(2.0), ShapeError,
         """matmul(a, b): a matrix product needs axes
-  a: float32 (3,) on cpu
-  b: float32 () on cpu
+  a: float32 (3,) on DEVICE
+  b: float32 () on DEVICE
   help: multiply by a number with *"""),
     "matmul of batches": (
         lambda: ones(2, 3, 3) @ ones(4, 3, 3), ShapeError,
         """matmul(a, b): the batches (2,) and (4,) do not broadcast
-  a: float32 (2, 3, 3) on cpu
-  b: float32 (4, 3, 3) on cpu"""),
+  a: float32 (2, 3, 3) on DEVICE
+  b: float32 (4, 3, 3) on DEVICE"""),
     "broadcasting": (
         lambda: ones(32, 10) + ones(32), ShapeError,
         """add(a, b): the shapes (32, 10) and (32,) do not fit: axis -1 has 10 and 32 elements
-  a: float32 (32, 10) on cpu
-  b: float32 (32,) on cpu
+  a: float32 (32, 10) on DEVICE
+  b: float32 (32,) on DEVICE
   help: aligned from the right, sizes must be equal or 1; reshape or expand_dims"""),
     "broadcast_to": (
         lambda: gg.broadcast_to(ones(2), (3,)), ShapeError,
         """broadcast_to(x): (2,) cannot be broadcast to (3,)
-  x: float32 (2,) on cpu
+  x: float32 (2,) on DEVICE
   shape=(3,)
   help: aligned from the right, sizes must be equal or 1"""),
     "reshape": (
         lambda: ones(2, 3).reshape(4, 2), ShapeError,
         """reshape(x): 6 elements do not fill the shape (4, 2)
-  x: float32 (2, 3) on cpu
+  x: float32 (2, 3) on DEVICE
   shape=(4, 2)
   help: the sizes must multiply to 6, here 8 with any -1 left out"""),
     "concat": (
         lambda: gg.concat([ones(2, 3), ones(2, 4)]), ShapeError,
         """concat(arrays[0], arrays[1]): the shapes (2, 3), (2, 4) must be equal except along axis 0
-  arrays[0]: float32 (2, 3) on cpu
-  arrays[1]: float32 (2, 4) on cpu
+  arrays[0]: float32 (2, 3) on DEVICE
+  arrays[1]: float32 (2, 4) on DEVICE
   axis=0"""),
     "linear": (
         lambda: gg.linear(ones(5, 3), ones(2, 4)), ShapeError,
         """linear(x, weight, bias): x has 3 features but the layer takes 4
-  x: float32 (5, 3) on cpu
-  weight: float32 (2, 4) on cpu
+  x: float32 (5, 3) on DEVICE
+  weight: float32 (2, 4) on DEVICE
   bias: None
   help: the last axis of x holds the features"""),
-    "take": (
-        lambda: gg.take(ones(3), gg.tensor([3])), IndexRangeError,
-        """take(x, indices): index 3 is out of bounds for axis 0 with size 3
-  x: float32 (3,) on cpu
-  indices: int64 (1,) on cpu"""),
 }  # fmt: skip
 
 
 @pytest.mark.parametrize("tracked", [False, True])
 @pytest.mark.parametrize("name", MESSAGES)
-def test_whole_messages(name, tracked, monkeypatch):
+def test_whole_messages(name, tracked, monkeypatch, device):
     call, error, message = MESSAGES[name]
     if tracked:
         plain = gg.ones
         monkeypatch.setattr(gg, "ones", lambda *args: plain(*args).requires_grad_())
     with pytest.raises(error) as e:
         call()
-    assert str(e.value) == message
+    assert str(e.value) == message.replace("DEVICE", str(device))
     assert e.value.__cause__ is None
     assert e.value.__suppress_context__
 
@@ -205,17 +201,10 @@ LOGITS = np.zeros((3, 4))
         (lambda: gg.softplus(ones(2), beta=0), OptionError, "beta=0 must be positive"),
         # indices
         (lambda: gg.take(ones(3), gg.tensor([0.0])), IndexRangeError, "indices must be integers"),
-        (lambda: gg.take(ones(3), gg.tensor([-4])), IndexRangeError, "index -4 is out of bounds"),
         (lambda: gg.take(ones(3), gg.tensor([0]), axis=1), (ShapeError, IndexRangeError), "take"),
-        (lambda: gg.take_along_axis(ones(2, 3), gg.tensor([[3], [0]])), IndexRangeError,
-         "index 3 is out of bounds"),
         (lambda: gg.take_along_axis(ones(2, 3), gg.tensor([0])), (ShapeError, IndexRangeError),
          "take_along_axis"),
         # labels
-        (lambda: gg.softmax_cross_entropy(LOGITS, np.array([0, 4, 0])), LabelError,
-         "label 4 in row 1 is out of range: there are 4 classes, so labels run from 0 to 3"),
-        (lambda: gg.softmax_cross_entropy(LOGITS, np.array([0, 0, -1])), LabelError,
-         "label -1 in row 2 is out of range"),
         (lambda: gg.softmax_cross_entropy(LOGITS, np.zeros(3)), LabelError,
          r"labels are class numbers, so integers, not float64\n  help: labels\.astype"),
         (lambda: gg.softmax_cross_entropy(LOGITS, np.zeros(4, int)), ShapeError,
@@ -238,6 +227,39 @@ def test_messages_name_what_is_wrong(call, error, message):
         call()
 
 
+@pytest.mark.parametrize(
+    ("call", "error", "on_cpu", "on_gpu"),
+    [
+        (lambda: gg.take(ones(3), gg.tensor([3])), IndexRangeError,
+         """take(x, indices): index 3 is out of bounds for axis 0 with size 3
+  x: float32 (3,) on cpu
+  indices: int64 (1,) on cpu""", "take: an index is out of range: the axis has 3 elements"),
+        (lambda: gg.take(ones(3), gg.tensor([-4])), IndexRangeError,
+         "index -4 is out of bounds", "take: an index is out of range"),
+        (lambda: gg.take_along_axis(ones(2, 3), gg.tensor([[3], [0]])), IndexRangeError,
+         "index 3 is out of bounds",
+         "take_along_axis: an index is out of range: the axis has 3 elements"),
+        (lambda: ones(2, 3)[:, gg.tensor([0, 3])], IndexRangeError,
+         "index 3 is out of bounds for axis 1 with size 3",
+         "index: an index is out of range: the axis has 3 elements"),
+        (lambda: gg.softmax_cross_entropy(LOGITS, np.array([0, 4, 0])), LabelError,
+         "label 4 in row 1 is out of range: there are 4 classes, so labels run from 0 to 3",
+         "there are 4 classes, so labels run from 0 to 3"),
+        (lambda: gg.softmax_cross_entropy(LOGITS, np.array([0, 0, -1])), LabelError,
+         "label -1 in row 2 is out of range", "labels run from 0 to 3"),
+    ],
+)  # fmt: skip
+def test_values_out_of_range(call, error, on_cpu, on_gpu, device):
+    """On a GPU values are looked at only where that was asked for."""
+    if device.xp.on_host:
+        with pytest.raises(error, match=re.escape(on_cpu)):
+            call()
+    else:
+        call()
+        with pytest.raises(error, match=re.escape(on_gpu)), gg.detect_anomaly():
+            call()
+
+
 def test_an_operation_that_failed_leaves_nothing_behind():
     x = gg.tensor(np.ones(3), requires_grad=True)
     y = x * 2
@@ -255,6 +277,6 @@ def test_errors_can_be_caught_as_builtins():
     with pytest.raises(TypeError):
         gg.tensor("a")
     with pytest.raises(RuntimeError):
-        gg.device("cuda")
+        gg.device("cuda:99")
     with pytest.raises(errors.GradError):
         gg.ones(2) + gg.ones(3)

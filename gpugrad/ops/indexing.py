@@ -297,6 +297,9 @@ def take_along_axis(xp: Any, x: Any, indices: Any, /, axis: int = -1) -> Any:
     """
     if indices.dtype.kind not in "iu":
         raise IndexRangeError(f"take_along_axis: indices must be integers, not {indices.dtype}")
+    if not xp.on_host:
+        size = x.size if axis is None else x.shape[axis]
+        _check_range("take_along_axis", indices, size)
     return xp.take_along_axis(x, indices, axis=axis)
 
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import contextlib
 import tracemalloc
 import weakref
+from collections.abc import Iterator
 
 import numpy as np
 import pytest
 
 import gpugrad as gg
-from gpugrad.device import CPU
 
 pytestmark = pytest.mark.usefixtures("no_gc")
 
@@ -169,47 +169,63 @@ def test_backward_frees_as_it_walks():
     assert seen == [[]]  # when the pass arrives at `first`, the others are gone
 
 
-def test_a_backward_pass_needs_little_more_memory_than_the_forward_pass():
-    x = gg.tensor(np.ones(50_000), requires_grad=True)
-    size = x.data.nbytes
+class Memory:
+    """What is in use on a device, and at most since `reset_peak`, in bytes."""
+
+    def __init__(self, device):
+        self.on_host = device.xp.on_host
+
+    def reset_peak(self):
+        tracemalloc.reset_peak() if self.on_host else gg.cuda.reset_peak_memory_stats()
+
+    @property
+    def now(self):
+        return tracemalloc.get_traced_memory()[0] if self.on_host else gg.cuda.memory_allocated()
+
+    @property
+    def peak(self):
+        if self.on_host:
+            return tracemalloc.get_traced_memory()[1]
+        return gg.cuda.max_memory_allocated()
+
+
+@pytest.fixture
+def memory(device) -> Iterator[Memory]:
     tracemalloc.start()
-    try:
-        y = x
-        for _ in range(40):
-            y = gg.sin(y)
-        loss = y.sum()
-        del y
-        held = tracemalloc.get_traced_memory()[0]
-        assert held >= 39 * size
-        tracemalloc.reset_peak()
-        loss.backward()
-        now, peak = tracemalloc.get_traced_memory()
-    finally:
-        tracemalloc.stop()
-    assert peak - held < 6 * size
-    assert now < 3 * size
+    yield Memory(device)
+    tracemalloc.stop()
 
 
-def test_a_cotangent_is_freed_where_it_is_used_up():
+def test_a_backward_pass_needs_little_more_memory_than_the_forward_pass(memory):
+    x = gg.tensor(np.ones(50_000), requires_grad=True)
+    size, before = x.data.nbytes, memory.now
+    y = x
+    for _ in range(40):
+        y = gg.sin(y)
+    loss = y.sum()
+    del y
+    held = memory.now
+    assert held - before >= 39 * size
+    memory.reset_peak()
+    loss.backward()
+    assert memory.peak - held < 6 * size
+    assert memory.now - before < 3 * size
+
+
+def test_a_cotangent_is_freed_where_it_is_used_up(memory):
     width = 200
     weights = [gg.tensor(np.eye(width) * 0.9, requires_grad=True) for _ in range(3)]
     x = gg.tensor(np.ones((width, width)))
-    size = x.data.nbytes
-    tracemalloc.start()
-    try:
-        y = x
-        for weight in weights:
-            y = gg.linear(y, weight, None, "relu")
-        loss = y.sum()
-        del y
-        held = tracemalloc.get_traced_memory()[0]
-        tracemalloc.reset_peak()
-        loss.backward()
-        peak = tracemalloc.get_traced_memory()[1]
-    finally:
-        tracemalloc.stop()
+    y = x
+    for weight in weights:
+        y = gg.linear(y, weight, None, "relu")
+    loss = y.sum()
+    del y
+    held = memory.now
+    memory.reset_peak()
+    loss.backward()
     # 2.3 arrays; 3 while anything else still refers to what a pull has taken.
-    assert peak - held < 2.5 * size
+    assert memory.peak - held < 2.5 * x.data.nbytes
 
 
 def grad_of(x):
@@ -370,20 +386,20 @@ def test_a_wide_sum():
 
 
 @pytest.fixture
-def products(monkeypatch):
+def products(monkeypatch, device):
     """The shapes of every product of two matrices."""
     shapes = []
 
     def counted(original):
         def product(a, b, *args, **kwargs):
-            if np.ndim(a) > 1 and np.ndim(b) > 1:
+            if a.ndim > 1 and b.ndim > 1:
                 shapes.append((a.shape, b.shape))
             return original(a, b, *args, **kwargs)
 
         return product
 
     for name in ("matmul", "dot"):
-        monkeypatch.setattr(CPU.xp, name, counted(getattr(CPU.xp, name)))
+        monkeypatch.setattr(device.xp, name, counted(getattr(device.xp, name)))
     return shapes
 
 

@@ -153,10 +153,14 @@ def test_the_default_dtype_must_be_floating(dtype):
     assert gg.tensor(1.0).dtype == gg.float32
 
 
-def test_the_default_device_is_a_context():
-    with gg.default_device("cpu") as device:
-        assert device == gg.device("cpu") == gg.tensor(1.0).device
-    with pytest.raises(DeviceError, match="no NVIDIA driver|CuPy"), gg.default_device("cuda"):
+def test_the_default_device_is_a_context(device):
+    with gg.default_device("cpu") as inner:
+        assert inner == gg.device("cpu") == gg.tensor(1.0).device
+        with gg.default_device(device):
+            assert gg.tensor(1.0).device == device
+        assert gg.zeros(2).device == gg.rand(2).device == inner
+    assert gg.tensor(1.0).device == device
+    with pytest.raises(DeviceError, match="cuda:99"), gg.default_device("cuda:99"):
         pass
 
 
@@ -173,7 +177,7 @@ def test_many_threads_differentiate_at_once():
         for _ in range(20):
             x.grad = None
             gg.sin(x).sum().backward()
-        return np.array(x.grad.data)
+        return np.array(x.grad.numpy())
 
     found = []
     threads = [threading.Thread(target=lambda: found.append(work())) for _ in range(4)]
@@ -255,7 +259,7 @@ def test_without_detect_anomaly_a_nan_passes():
     x = leaf([-1.0, 4.0])
     with np.errstate(invalid="ignore"):
         gg.sqrt(x).sum().backward()
-    np.testing.assert_array_equal(x.grad.data, [np.nan, 0.25])
+    np.testing.assert_array_equal(x.grad.numpy(), [np.nan, 0.25])
 
 
 def test_detect_anomaly_keeps_recording_off_where_it_was():
