@@ -123,10 +123,12 @@ def test_a_corrupt_file_is_written_again(folder, damage):
     before = compiler.compiled(root, VECTOR, (7, 5), "cubin")
     (file,) = folder.iterdir()
     whole = file.read_bytes()
-    file.write_bytes(whole[: len(whole) // 2] if damage is None else damage)
+    damaged = whole[: len(whole) // 2] if damage is None else damage
+    file.write_bytes(damaged)
     again = compiler.compiled(root, VECTOR, (7, 5), "cubin")
     assert again.code[:4] == before.code[:4] == b"\x7fELF"
     assert again.entry.encode() in again.code
+    assert file.read_bytes() != damaged
     assert cache.read(file.name) is not None
     assert list(folder.iterdir()) == [file]  # nothing is left aside
 

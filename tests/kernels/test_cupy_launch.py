@@ -142,6 +142,7 @@ def test_more_shared_memory_is_asked_for(driver):
     launch(reversed_by_block, 1, 64, x, shared=48 << 10)
     assert driver.attributes == []
     launch(reversed_by_block, 1, 64, x, shared=50_000)
+    launch(reversed_by_block, 1, 64, x, shared=50_000)
     assert driver.attributes == [(17, 8, 50_000)]
     with pytest.raises(LaunchError, match="a block of the cuda:0 can have 65,536"):
         launch(reversed_by_block, 1, 64, x, shared=70_000)

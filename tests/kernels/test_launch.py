@@ -166,10 +166,12 @@ def test_arrays_of_different_devices(card, monkeypatch):
         return pointer
 
     monkeypatch.setattr(type(x), "data", property(data))
+    launch(root, 1, 10, x)
+    launch(axpy, 1, 32, x, x, x, f32(1), i32(10))  # a plan of these shapes is there
     with pytest.raises(DeviceError, match=r"different devices\n  x is on cuda:0\n  y is on cuda:1"):
         launch(axpy, 1, 32, x, far, x, f32(1), i32(10))
     with pytest.raises(DeviceError, match=r"x is on cuda:1, and the current device is cuda:0\n"):
-        launch(root, 1, 32, far)
+        launch(root, 1, 10, far)
 
 
 def test_the_number_of_arguments(card):
