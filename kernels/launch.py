@@ -129,7 +129,7 @@ class _Plan:
                 words += [0, 0, a.size, a.itemsize, 0, *a.shape, *a.strides]
         self.words = (ctypes.c_int64 * len(words))(*words)
         base = ctypes.addressof(self.words)
-        self.cells = [kind.from_address(base + 8 * at) for at, kind in cells]
+        self.cells: list[Any] = [kind.from_address(base + 8 * at) for at, kind in cells]
         self.parameters = loaded.parameters(self.words)
         self.run = cuda.run
         self.kernel = loaded
