@@ -102,7 +102,7 @@ class FlatBuffer:
             for name, array in arrays.items():
                 if name not in self.state:
                     self._open(name, 0.0)
-                self.state[name][begin:end] = array.reshape(-1)
+                self.state[name][begin:end] = self.device.put(array).reshape(-1)
 
     # Where the parameters are
 

@@ -25,14 +25,13 @@ def real(*shape: int, seed: int = 1) -> gg.Tensor:
 def test_linear_begins_uniform_within_its_bound():
     layer = nn.Linear(100, 200, generator=generator())
     bound = 1 / np.sqrt(100)
-    for values in (layer.weight.data, layer.bias.data):
+    for values in (layer.weight.detach().numpy(), layer.bias.detach().numpy()):
         assert abs(values).max() <= bound
         assert abs(values).max() > 0.95 * bound
         assert abs(values.mean()) < 0.1 * bound
     same = nn.Linear(100, 200, generator=generator())
     other = nn.Linear(100, 200, generator=generator(1))
-    assert (same.weight.data == layer.weight.data).all()
-    assert (other.weight.data != layer.weight.data).any()
+    assert same.weight.tolist() == layer.weight.tolist() != other.weight.tolist()
 
 
 def test_linear_draws_from_the_default_generator():
@@ -77,7 +76,7 @@ def test_mlp_is_the_sequence_of_its_layers(activation):
         y = layer(y)
         if k < 2 and activation is not None:
             y = getattr(F, activation)(y)
-    np.testing.assert_allclose(model(x).data, y.data, rtol=1e-14)
+    np.testing.assert_allclose(model(x).tolist(), y.tolist(), rtol=1e-14)
     gg.check_grad(lambda x: model(x), x + 0.01)
 
 
@@ -86,7 +85,7 @@ def test_mlp_takes_functions_and_modules():
     doubled = nn.MLP([3, 4, 1], lambda z: z * 2.0, generator=generator(), dtype="float64")
     plain = nn.MLP([3, 4, 1], None, generator=generator(), dtype="float64")
     bias = plain.layers[1].bias
-    np.testing.assert_allclose((doubled(x) - bias).data, ((plain(x) - bias) * 2.0).data)
+    np.testing.assert_allclose((doubled(x) - bias).tolist(), ((plain(x) - bias) * 2.0).tolist())
     norm = nn.MLP([3, 4, 1], nn.LayerNorm(4))
     assert "activation.weight" in norm.state_dict()
     assert norm(gg.ones((6, 3))).shape == (6, 1)
@@ -174,7 +173,7 @@ def test_module_list_holds_and_slices():
 
 def test_dropout_keeps_the_expectation():
     x = F.dropout(gg.ones(100_000), 0.2, generator=generator())
-    assert set(np.unique(x.data)) == {0.0, np.float32(1.25)}
+    assert set(np.unique(x.numpy())) == {0.0, np.float32(1.25)}
     assert x.mean().item() == pytest.approx(1.0, abs=0.01)
 
 
@@ -203,14 +202,15 @@ def test_batch_norm_moves_its_running_statistics():
     first, second = real(8, 2), real(5, 2, seed=3)
     norm(first), norm(second)
     mean, var = np.zeros(2), np.ones(2)
-    for batch in (first.data, second.data):
+    for batch in (first.numpy(), second.numpy()):
         mean = 0.75 * mean + 0.25 * batch.mean(0)
         var = 0.75 * var + 0.25 * batch.var(0, ddof=1)
-    np.testing.assert_allclose(norm.running_mean.data, mean, rtol=1e-14)
-    np.testing.assert_allclose(norm.running_var.data, var, rtol=1e-14)
+    np.testing.assert_allclose(norm.running_mean.numpy(), mean, rtol=1e-14)
+    np.testing.assert_allclose(norm.running_var.numpy(), var, rtol=1e-14)
     assert norm.num_batches_tracked.item() == 2
     norm.eval()
-    np.testing.assert_allclose(norm(first).data, (first.data - mean) / np.sqrt(var + norm.eps))
+    expected = (first.numpy() - mean) / np.sqrt(var + norm.eps)
+    np.testing.assert_allclose(norm(first).tolist(), expected)
     assert norm.num_batches_tracked.item() == 2
     norm.reset_running_stats()
     assert norm.running_var.tolist() == [1.0, 1.0]
@@ -222,8 +222,8 @@ def test_batch_norm_without_momentum_averages_all_batches():
     batches = [real(4, 2, seed=k) for k in range(3)]
     for batch in batches:
         norm(batch)
-    wanted = np.mean([batch.data.mean(0) for batch in batches], axis=0)
-    np.testing.assert_allclose(norm.running_mean.data, wanted, rtol=1e-14)
+    wanted = np.mean([batch.numpy().mean(0) for batch in batches], axis=0)
+    np.testing.assert_allclose(norm.running_mean.numpy(), wanted, rtol=1e-14)
 
 
 def test_batch_norm_never_writes_a_statistic_in_place():
@@ -289,7 +289,7 @@ def test_layer_norm_gradients_and_shapes():
 def test_embedding_adds_the_gradients_of_equal_indices():
     layer = nn.Embedding(4, 2, padding_idx=-1, generator=generator())
     assert layer.padding_idx == 3
-    assert layer.weight.data[3].tolist() == [0.0, 0.0]
+    assert layer.weight[3].tolist() == [0.0, 0.0]
     y = layer(gg.tensor([[0, 2], [2, 3]]))
     assert y.shape == (2, 2, 2)
     y.sum().backward()
@@ -306,13 +306,13 @@ def test_embedding_padding_counts_from_the_end():
 @pytest.mark.parametrize(
     ("index", "message"),
     [
-        ([0, 4], r"take.*out of bounds"),
-        ([0, -1], r"embedding: the index -1 is negative"),
+        ([0, 4], r"take.*out of (bounds|range)"),
+        ([0, -1], r"embedding: (the|an) index (-1 )?is negative"),
         ([0.0, 1.0], r"indices must be integers, not float32"),
     ],
 )
-def test_embedding_refuses_indices(index, message):
-    with pytest.raises(IndexRangeError, match=message):
+def test_embedding_refuses_indices(index, message, looking):
+    with pytest.raises(IndexRangeError, match=message), looking():
         nn.Embedding(4, 2)(gg.tensor(index))
 
 
@@ -364,5 +364,5 @@ def test_norms_of_large_float16_numbers():
     layer = F.layer_norm(x, 4)
     batch = F.batch_norm(x.T, None, None, training=True)
     assert layer.dtype == batch.dtype == gg.float16
-    np.testing.assert_allclose(layer.data, expected, atol=2e-3)
-    np.testing.assert_allclose(batch.data.T, expected, atol=2e-3)
+    np.testing.assert_allclose(layer.numpy(), expected, atol=2e-3)
+    np.testing.assert_allclose(batch.numpy().T, expected, atol=2e-3)

@@ -92,7 +92,7 @@ def test_tied_parameters_count_once_and_both_names_are_state():
     x = gg.ones((1, 3))
     model(x).sum().backward()
     once = model.encoder.weight.grad
-    weight = model.encoder.weight.data
+    weight = model.encoder.weight.detach().numpy()
     # d sum(W W x) / dW = 1 (W x)' + W' 1 x'
     wanted = np.ones((3, 1)) @ (weight @ np.ones((3, 1))).T + (
         weight.T @ np.ones((3, 1))
@@ -191,7 +191,7 @@ def test_apply_calls_those_below_first():
 # Devices and dtypes
 
 
-def test_to_converts_what_is_floating_and_keeps_the_objects():
+def test_to_converts_what_is_floating_and_keeps_the_objects(device):
     model = nn.Sequential(nn.Linear(2, 3), nn.BatchNorm1d(3))
     parameters = list(model.parameters())
     model(gg.tensor([[1.0, 2.0], [3.0, 5.0]])).sum().backward()
@@ -206,9 +206,32 @@ def test_to_converts_what_is_floating_and_keeps_the_objects():
     assert model.half()[0].weight.dtype == gg.float16
     assert model.float()[0].weight.dtype == gg.float32
     assert model.double()[0].weight.dtype == gg.float64
-    assert model.to("cpu", dtype="float32")[0].weight.dtype == gg.float32
+    assert model.to(device, dtype="float32")[0].weight.dtype == gg.float32
     assert model.to(gg.zeros(1, dtype="float64"))[0].weight.dtype == gg.float64
     assert model.cpu() is model
+    assert {t.device for t in model.state_dict().values()} == {gg.device("cpu")}
+    assert all(a is b for a, b in zip(parameters, model.parameters(), strict=True))
+
+
+def test_to_moves_all_that_a_model_has_and_its_optimizer_follows(device):
+    model = nn.Sequential(nn.Linear(2, 3, device="cpu"), nn.BatchNorm1d(3, device="cpu"))
+    optimizer = gg.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
+    twin = copy.deepcopy(model)
+    exact = gg.optim.SGD(twin.parameters(), lr=0.1, momentum=0.9)
+    x = np.array([[1.0, 2.0], [3.0, 5.0], [0.0, 1.0]], np.float32)
+    for step in range(3):
+        place = "cpu" if step == 0 else device
+        model.to(place)
+        for net, where, update in ((model, place, optimizer), (twin, "cpu", exact)):
+            update.zero_grad()
+            (net(gg.tensor(x, device=where)) ** 3).mean().backward()
+            update.step()
+    assert {t.device for t in model.state_dict().values()} == {device}
+    assert {p.grad.device for p in model.parameters()} == {device}
+    for key, tensor in twin.state_dict().items():
+        np.testing.assert_allclose(
+            model.state_dict()[key].numpy(), tensor.numpy(), rtol=1e-5, atol=1e-6, err_msg=key
+        )
 
 
 def test_to_leaves_a_recorded_graph_right():
@@ -224,7 +247,12 @@ def test_to_leaves_a_recorded_graph_right():
 def test_to_refuses_what_no_model_has():
     with pytest.raises(DtypeError, match=r"Linear.to\(int64\): a model's dtype is floating"):
         nn.Linear(1, 1).to(gg.int64)
-    with pytest.raises(DeviceError, match="no NVIDIA driver|CuPy"):
+
+
+@pytest.mark.once
+@pytest.mark.skipif(gg.cuda.is_available(), reason="there is a GPU")
+def test_a_gpu_that_is_not_there_is_refused():
+    with pytest.raises(DeviceError, match=r"no NVIDIA driver|CuPy"):
         nn.Linear(1, 1).cuda()
 
 
@@ -243,7 +271,7 @@ def test_to_keeps_the_link_to_the_optimizer():
             update.step()
     for a, b in zip(model.parameters(), twin.parameters(), strict=True):
         assert a.dtype == gg.float64
-        np.testing.assert_allclose(a.data, b.data, rtol=1e-5, atol=1e-6)
+        np.testing.assert_allclose(a.tolist(), b.tolist(), rtol=1e-5, atol=1e-6)
 
 
 # Copies
@@ -262,9 +290,10 @@ def test_copies_are_equal_and_apart(copied):
         assert type(b) is nn.Parameter
         assert b.requires_grad
         assert b.grad.tolist() == a.grad.tolist()
-        assert not np.may_share_memory(a.data, b.data)
+        assert b.device == a.device
+        assert not a.device.xp.may_share_memory(a.data, b.data)
     gg.nn.init.zeros_(twin[0].layers[0].weight)
-    assert model[0].layers[0].weight.data.any()
+    assert model[0].layers[0].weight.detach().numpy().any()
 
 
 @pytest.mark.parametrize("copied", [copy.deepcopy, lambda m: pickle.loads(pickle.dumps(m))])

@@ -88,7 +88,7 @@ def test_buffers_get_new_memory():
     x.requires_grad_()
     y = model(x).sum()
     before = model[1].running_var.detach()
-    state = {key: tensor.data + 1 for key, tensor in model.state_dict().items() if "running" in key}
+    state = {key: tensor + 1 for key, tensor in model.state_dict().items() if "running" in key}
     model.load_state_dict(state, strict=False)
     assert before.tolist() == [1.0] * 3
     assert model[1].running_var.tolist() == [2.0] * 3
