@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from gpugrad.cuda.failures import failures
 from gpugrad.device import CPU, as_array, common_device, device_of, namespace_of
 from gpugrad.errors import OptionError
 from gpugrad.graph import Output
@@ -35,7 +36,11 @@ if TYPE_CHECKING:
     from gpugrad.primitive import Primitive
 
 MISSING: Any = type("Missing", (), {"__repr__": lambda self: "<not given>"})()
-FAILURES = (ValueError, IndexError, TypeError, OverflowError)
+
+
+def wrong() -> tuple[type[Exception], ...]:
+    """The errors of a forward that `Primitive.explained` puts into words; asked for after one."""
+    return ValueError, IndexError, TypeError, OverflowError, *failures()
 
 
 def compiled_call(primitive: Primitive, count: int, first_output: bool = False) -> Rule:
@@ -47,7 +52,7 @@ def compiled_call(primitive: Primitive, count: int, first_output: bool = False) 
     names = [primitive.arrays[k] if k < first else f"more_{k}" for k in range(count)]
     source = "\n".join(_lines(primitive, names, first_output))
     scope: dict[str, Any] = {
-        "_TYPES": TYPES, "_SCALARS": SCALARS, "_MISSING": MISSING, "_FAILURES": FAILURES,
+        "_TYPES": TYPES, "_SCALARS": SCALARS, "_MISSING": MISSING, "_wrong": wrong,
         "_primitive": primitive, "_forward": primitive.forward, "_cpu": CPU.xp,
         "_namespace_of": namespace_of, "_mode_now": mode, "_ndarray": np.ndarray,
         "_asarray": as_array, "_new": object.__new__, "_Tensor": Tensor, "_Output": Output,
@@ -93,7 +98,7 @@ def _lines(p: Primitive, names: list[str], first_output: bool) -> list[str]:
         f"        if _xp is None: {again}",
         "    try:",
         f"        _y = {forward}(_xp, {arrays}{''.join(f', {n}={n}' for n in p.options)})",
-        "    except _FAILURES as _error:",
+        "    except _wrong() as _error:",
         f"        raise _self.explained({given}, {options}, _error) from None",
         "    _mode = _mode_now()",
     ]

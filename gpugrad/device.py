@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from gpugrad.cuda.failures import Translated, failures, told
 from gpugrad.errors import DeviceError
 from gpugrad.namespace import Namespace
 
@@ -89,12 +90,12 @@ class CudaDevice(Device):
             return self._backend.put(np.asarray(array))
 
     def use(self) -> AbstractContextManager[Any]:
-        return self._backend.use(self.index)
+        return Translated(str(self), self._backend.use(self.index))
 
     @cached_property
     def name(self) -> str:
         """What the card calls itself."""
-        return self.properties.name
+        return str(self.properties.name)
 
     @property
     def properties(self) -> Any:
@@ -168,7 +169,10 @@ def to_host(array: Array) -> np.ndarray[Any, Any]:
         from gpugrad.later import raise_pending
 
         raise_pending()
-        return backend().get(array)
+        try:
+            return backend().get(array)
+        except failures() as error:
+            raise told("copying to the host", error) from None
     return np.asarray(array)
 
 
@@ -285,5 +289,3 @@ def common_device(name: str, operands: dict[str, Any]) -> None:
             ]
         )
     )
-
-

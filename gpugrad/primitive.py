@@ -35,6 +35,7 @@ from typing import Any, overload
 import numpy as np
 
 from gpugrad.call import compiled_call
+from gpugrad.cuda.failures import failures, told
 from gpugrad.device import ARRAYS, common_device, cuda_namespace
 from gpugrad.errors import DtypeError, GradError, IndexRangeError, OptionError, ShapeError
 from gpugrad.fast_path import Kernel, on_gpu_by
@@ -246,6 +247,12 @@ class Primitive:
         """What was wrong with the operands; asked after the forward raised `error`."""
         if isinstance(error, GradError):
             return error
+        names = [self.argument_name(k) for k in range(len(args))]
+        called = f"{self.name}({', '.join(names)})"
+        operands = [f"  {n}: {describe(a)}" for n, a in zip(names, args, strict=True)]
+        if isinstance(error, failures()):
+            rows = {a.shape[0] for a in args if getattr(a, "shape", ())}
+            return told(called, error, operands, rows)
         common_device(
             self.name, {self.argument_name(k): a for k, a in enumerate(args) if a is not None}
         )
@@ -256,9 +263,7 @@ class Primitive:
         if isinstance(why, GradError):
             return why
         message, _, hint = (why or str(error).strip()).partition("\n")
-        names = [self.argument_name(k) for k in range(len(args))]
-        lines = [f"{self.name}({', '.join(names)}): {message}"]
-        lines += [f"  {n}: {describe(a)}" for n, a in zip(names, args, strict=True)]
+        lines = [f"{called}: {message}", *operands]
         lines += [f"  {n}={v!r}" for n, v in options.items() if v is not self.defaults.get(n)]
         kind: type[GradError] = ShapeError
         if isinstance(error, (TypeError, OverflowError)):

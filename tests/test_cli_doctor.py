@@ -11,7 +11,7 @@ import pytest
 
 from gpugrad.cli import main
 from gpugrad.cuda import checks, diagnosis, probes
-from gpugrad.cuda.backend import backend
+from gpugrad.cuda.backend import backend, on_a_gpu
 from gpugrad.cuda.finding import Finding, skipped
 
 pytestmark = pytest.mark.once
@@ -43,9 +43,11 @@ def no_gpu(monkeypatch):
         pytest.skip("this machine has an NVIDIA driver")
     monkeypatch.delenv("GPUGRAD_SIMULATE_CUDA", raising=False)
     monkeypatch.setattr(checks, "_how_to_get_a_driver", lambda: "get a driver")
-    backend.cache_clear()
+    for kept in (backend, on_a_gpu):
+        kept.cache_clear()
     yield
-    backend.cache_clear()
+    for kept in (backend, on_a_gpu):
+        kept.cache_clear()
 
 
 @pytest.fixture

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from gpugrad import ops
+from gpugrad.cuda.failures import failures, told
 from gpugrad.device import CPU, Device, as_array, device_of
 from gpugrad.dtypes import Dtype
 from gpugrad.errors import AnomalyError, DtypeError, GraphError, ShapeError
@@ -81,31 +82,35 @@ def walk(
     needed = None if targets is None else leading_to(targets, users_first(grads))
     waiting = [(-vertex.number, vertex) for vertex in grads if not vertex.is_leaf]
     heapify(waiting)
-    while waiting:
-        vertex = heappop(waiting)[1]
-        if vertex.hooks or vertex.keep_grad:
-            grads[vertex] = _show(vertex, grads[vertex], differentiable)
-        if targets is not None and vertex in targets:
-            arrived[vertex] = grads[vertex]
-        if type(grads[vertex]) is not kind and not differentiable:
-            xp, kind = _namespace(grads[vertex])
-        # The pull takes the cotangent out of `grads`, so that it is freed where it is used up.
-        shares = vertex.plan.pull(vertex, xp, grads, needed, differentiable, retain_graph)
-        if watching:
-            for _, share in shares:
-                _check_nan(vertex, share)
-        for parent, share in shares:
-            if parent not in grads:
-                grads[parent] = share
-                if not parent.is_leaf:
-                    heappush(waiting, (-parent.number, parent))
-            elif parent in ours and type(share) is not Several:
-                grads[parent] += share
-            else:
-                grads[parent] = grads[parent] + share
-                if not differentiable:
-                    ours.add(parent)
-        shares = share = None  # so that `grads` alone holds them, and a pull can free what it took
+    try:
+        while waiting:
+            vertex = heappop(waiting)[1]
+            if vertex.hooks or vertex.keep_grad:
+                grads[vertex] = _show(vertex, grads[vertex], differentiable)
+            if targets is not None and vertex in targets:
+                arrived[vertex] = grads[vertex]
+            if type(grads[vertex]) is not kind and not differentiable:
+                xp, kind = _namespace(grads[vertex])
+            # The pull takes the cotangent out of `grads`, so that it is freed where it is used up.
+            shares = vertex.plan.pull(vertex, xp, grads, needed, differentiable, retain_graph)
+            if watching:
+                for _, share in shares:
+                    _check_nan(vertex, share)
+            for parent, share in shares:
+                if parent not in grads:
+                    grads[parent] = share
+                    if not parent.is_leaf:
+                        heappush(waiting, (-parent.number, parent))
+                elif parent in ours and type(share) is not Several:
+                    grads[parent] += share
+                else:
+                    grads[parent] = grads[parent] + share
+                    if not differentiable:
+                        ours.add(parent)
+            # So that `grads` alone holds them, and a pull can free what it took.
+            shares = share = None
+    except failures() as error:
+        raise told(f"backward through {vertex.name}", error, rows=vertex.shape[:1]) from None
     for leaf in grads:  # nothing else is left
         if leaf.hooks:
             grads[leaf] = _show(leaf, grads[leaf], differentiable)

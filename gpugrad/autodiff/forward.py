@@ -9,6 +9,7 @@ import numpy as np
 
 from gpugrad import ops
 from gpugrad.autodiff.backward import users_first, walk
+from gpugrad.cuda.failures import failures, told
 from gpugrad.device import as_array, device_of
 from gpugrad.graph import Leaf, Node, Output, Several, Vertex
 from gpugrad.mode import enable_grad, no_grad
@@ -32,7 +33,10 @@ def push(
             elif vertex in tangents or not any(p in tangents for _, p in vertex.parents):
                 continue
             else:
-                tangent = _pushed(vertex, tangents, differentiable)
+                try:
+                    tangent = _pushed(vertex, tangents, differentiable)
+                except failures() as error:
+                    raise told(f"the tangent of {vertex.name}", error) from None
                 if isinstance(tangent, Several):
                     several[vertex] = tangent
                     tangent = tangent.get(0)

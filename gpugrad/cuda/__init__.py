@@ -5,11 +5,13 @@ from __future__ import annotations
 from contextlib import nullcontext
 from typing import Any
 
+from gpugrad.cuda.failures import Translated
 from gpugrad.errors import DeviceError
 
 __all__ = [
     "Event", "Stream", "device_count", "empty_cache", "is_available", "is_simulated",
-    "max_memory_allocated", "memory_allocated", "reset_peak_memory_stats", "synchronize",
+    "max_memory_allocated", "memory_allocated", "memory_summary", "reset_peak_memory_stats",
+    "synchronize",
 ]  # fmt: skip
 
 
@@ -40,29 +42,34 @@ def is_simulated() -> bool:
     return simulated()
 
 
-def _on(device: Any) -> Any:
-    """The backend, and a block in which `device` (the current one if None) is current."""
+def _on(name: str, device: Any) -> Any:
+    """The backend, and the block of `gg.cuda.name`: `device` is current there (None: as it is).
+
+    What the driver refuses within is told in gpugrad's words.
+    """
     from gpugrad.cuda.backend import backend
     from gpugrad.device import CudaDevice, as_device
 
     if device is None:
-        return backend(), nullcontext()
+        return backend(), Translated(f"gg.cuda.{name}", nullcontext())
     wanted = as_device(f"cuda:{device}" if isinstance(device, int) else device)
     if not isinstance(wanted, CudaDevice):
-        raise DeviceError(f"gg.cuda: {wanted} is no CUDA device\n  help: use 'cuda' or 'cuda:1'")
-    return backend(), wanted.use()
+        raise DeviceError(
+            f"gg.cuda.{name}: {wanted} is no CUDA device\n  help: use 'cuda' or 'cuda:1'"
+        )
+    return backend(), Translated(f"gg.cuda.{name}", wanted.use())
 
 
 def synchronize(device: Any = None) -> None:
     """Wait until the device has done all that it was given."""
-    gpu, current = _on(device)
+    gpu, current = _on("synchronize", device)
     with current:
         gpu.synchronize()
 
 
 def memory_allocated(device: Any = None) -> int:
     """Bytes of arrays that are alive on the device."""
-    gpu, current = _on(device)
+    gpu, current = _on("memory_allocated", device)
     with current:
         return int(gpu.used_bytes())
 
@@ -72,21 +79,36 @@ def max_memory_allocated(device: Any = None) -> int:
 
     CuPy keeps no such figure itself: before the first reset it is what is in use now.
     """
-    gpu, current = _on(device)
+    gpu, current = _on("max_memory_allocated", device)
     with current:
         return int(gpu.peak_bytes())
 
 
 def reset_peak_memory_stats(device: Any = None) -> None:
     """Count the peak from now on, in this thread."""
-    gpu, current = _on(device)
+    gpu, current = _on("reset_peak_memory_stats", device)
     with current:
         gpu.reset_peak()
 
 
 def empty_cache() -> None:
     """Give memory that is kept for new arrays back to the driver."""
-    _on(None)[0].release()
+    gpu, current = _on("empty_cache", None)
+    with current:
+        gpu.release()
+
+
+def memory_summary(device: Any = None) -> str:
+    """What is live on the device, by layer and shape, and what is free; text to be printed.
+
+    Parameters stand by their names in their modules, then what optimizers keep, data, gradients,
+    what operations keep for a backward pass, and other tensors and arrays, the largest first.
+    """
+    gpu, current = _on("memory_summary", device)
+    with current:
+        from gpugrad.cuda.live import summary
+
+        return summary(gpu.device_index())
 
 
 def Stream(**options: Any) -> Any:
@@ -95,7 +117,9 @@ def Stream(**options: Any) -> Any:
     Args:
         options: `null`, `non_blocking`, as CuPy's `Stream` takes them.
     """
-    return _on(None)[0].Stream(**options)
+    gpu, current = _on("Stream", None)
+    with current:
+        return gpu.Stream(**options)
 
 
 def Event(**options: Any) -> Any:
@@ -104,4 +128,6 @@ def Event(**options: Any) -> Any:
     Args:
         options: `block`, `disable_timing`, as CuPy's `Event` takes them.
     """
-    return _on(None)[0].Event(**options)
+    gpu, current = _on("Event", None)
+    with current:
+        return gpu.Event(**options)

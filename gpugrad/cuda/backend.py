@@ -9,6 +9,7 @@ quick and silent on a machine without a GPU.
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import cache
@@ -40,9 +41,16 @@ class Backend(Protocol):
 
     simulated: bool
     module: Any  # of array functions, as CuPy spells them
-    array: type  # of its arrays
     Stream: Any
     Event: Any
+
+    @property
+    def array(self) -> type[Any]:
+        """The type of its arrays."""
+
+    @property
+    def failures(self) -> tuple[type[Exception], ...]:
+        """What it raises by itself; of these a `MemoryError` says that memory is exhausted."""
 
     def device_count(self) -> int:
         """How many devices there are."""
@@ -71,8 +79,20 @@ class Backend(Protocol):
     def foreign(self, obj: Any) -> Array | None:
         """An array on the memory of another library's device array, or None if it is none."""
 
+    def pinned(self, shape: tuple[int, ...], dtype: Any) -> np.ndarray[Any, Any]:
+        """A host array that the device copies from while the host goes on."""
+
+    def copy(self, host: np.ndarray[Any, Any], array: Array, stream: Any) -> None:
+        """Copy a pinned array to one of its shape on the device, on a stream; nothing waits."""
+
+    def current_stream(self) -> Any:
+        """The stream on which work of this thread goes to the current device."""
+
     def synchronize(self) -> None:
         """Wait for all that was given to the current device."""
+
+    def free_bytes(self) -> int:
+        """Bytes that new arrays may take on the current device."""
 
     def used_bytes(self) -> int:
         """Bytes of arrays that are alive on the current device."""
@@ -86,11 +106,13 @@ class Backend(Protocol):
     def release(self) -> None:
         """Give memory that is kept for new arrays back to the driver."""
 
-    def load(self, code: Any) -> Any:
-        """A kernel's code on the current device, ready for `run`."""
+    @property
+    def load(self) -> Callable[[Any, tuple[Any, ...]], Any]:
+        """(kernel, Numba's types of its arguments): the kernel on the current device."""
 
-    def run(self, *launch: Any) -> None:
-        """Launch it on the current stream."""
+    @property
+    def run(self) -> Callable[..., None]:
+        """(loaded kernel, grid, block, parameters, shared): launch it on the current stream."""
 
 
 def is_simulated() -> bool:
@@ -109,15 +131,31 @@ def backend() -> Backend:
         from gpugrad.cuda.simulated.backend import SimulatedBackend
 
         return SimulatedBackend()
+    found = on_a_gpu()
+    if isinstance(found, str):
+        raise DeviceError(found)
+    return found
+
+
+def in_use() -> Backend | None:
+    """The backend, if something has asked for it."""
+    return backend() if backend.cache_info().currsize else None
+
+
+@cache
+def on_a_gpu() -> Backend | str:
+    """The backend of CuPy, or why there is none: whoever asks again is told the same at once."""
+    from gpugrad.cuda.probes import driver_version
+
+    if driver_version() is None:  # asked first: to import CuPy takes a second
+        return _why_not(None)
     try:
         from gpugrad.cuda.cupy_backend import CupyBackend
 
         found = CupyBackend()
     except Exception as error:
-        raise DeviceError(_why_not(error)) from None
-    if not found.device_count():
-        raise DeviceError(_why_not(None))
-    return found
+        return _why_not(error)
+    return found if found.device_count() else _why_not(None)
 
 
 def _why_not(error: Exception | None) -> str:

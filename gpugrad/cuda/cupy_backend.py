@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 from contextlib import AbstractContextManager
 from typing import Any
@@ -13,6 +14,11 @@ from gpugrad.cuda.backend import Properties
 from gpugrad.cuda.cupy_launch import load, run
 
 SHARED = "__cuda_array_interface__"
+FAILURES: tuple[type[Exception], ...] = (
+    cupy.cuda.memory.OutOfMemoryError,
+    cupy.cuda.runtime.CUDARuntimeError,
+    cupy.cuda.driver.CUDADriverError,
+)
 
 
 class CupyBackend:
@@ -25,6 +31,11 @@ class CupyBackend:
     Event = cupy.cuda.Event
     load = staticmethod(load)
     run = staticmethod(run)
+
+    @property
+    def failures(self) -> tuple[type[Exception], ...]:
+        cublas = sys.modules.get("cupy_backends.cuda.libs.cublas")  # CuPy loads it when needed
+        return FAILURES if cublas is None else (*FAILURES, cublas.CUBLASError)
 
     def __init__(self) -> None:
         self._peaks: dict[int, _Peak] = {}
@@ -77,8 +88,26 @@ class CupyBackend:
             return cupy.from_dlpack(obj)
         return cupy.asarray(obj) if hasattr(obj, SHARED) else None
 
+    def pinned(self, shape: tuple[int, ...], dtype: Any) -> np.ndarray[Any, Any]:
+        from cupyx import empty_pinned
+
+        host: np.ndarray[Any, Any] = empty_pinned(shape, dtype)
+        return host
+
+    def copy(self, host: np.ndarray[Any, Any], array: Any, stream: Any) -> None:
+        array.data.copy_from_host_async(host.ctypes.data, host.nbytes, stream)
+
+    def current_stream(self) -> Any:
+        return cupy.cuda.get_current_stream()
+
     def synchronize(self) -> None:
         cupy.cuda.Device().synchronize()
+
+    def free_bytes(self) -> int:
+        pool = cupy.get_default_memory_pool()
+        free = int(cupy.cuda.Device().mem_info[0]) + int(pool.free_bytes())
+        limit = int(pool.get_limit())  # that the user may have set
+        return min(free, limit - int(pool.used_bytes())) if limit else free
 
     def used_bytes(self) -> int:
         return int(cupy.get_default_memory_pool().used_bytes())

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, ClassVar
 
+from gpugrad.cuda.failures import failures, told
 from gpugrad.errors import GraphError, OptionError
 from gpugrad.mode import enable_grad
 from gpugrad.optim.checks import demand, is_within
@@ -259,8 +260,11 @@ class Optimizer:
         if collected is None:
             self._catch_up()
             collected = self._collect() or []
-        for group, buffer, gradients in collected:
-            buffer.step(self, group, gradients)
+        try:
+            for group, buffer, gradients in collected:
+                buffer.step(self, group, gradients)
+        except failures() as error:
+            raise told(f"{self._name}.step", error) from None
         return loss
 
     def zero_grad(self, set_to_none: bool = True) -> None:

@@ -25,10 +25,10 @@ ABSENT = frozenset(["byteswap", "getfield", "newbyteorder", "resize", "setfield"
 class Pointer:
     """Where an array begins: what `cupy.ndarray.data` is."""
 
-    __slots__ = ("device_id", "ptr")
+    __slots__ = ("device_id", "mem", "ptr")
 
-    def __init__(self, ptr: int) -> None:
-        self.ptr = ptr
+    def __init__(self, ptr: int, mem: Allocation) -> None:
+        self.ptr, self.mem = ptr, mem
         self.device_id = 0
 
 
@@ -59,7 +59,8 @@ class SimArray(NDArrayOperatorsMixin):
         """Where it begins in simulated memory."""
         start = self.allocation.bytes.__array_interface__["data"][0]
         begin = self._host.__array_interface__["data"][0]
-        return Pointer(self.allocation.ptr + (begin - start if self._host.size else 0))
+        place = self.allocation.ptr + (begin - start if self._host.size else 0)
+        return Pointer(place, self.allocation)
 
     # To the host, on purpose
 

@@ -1,8 +1,7 @@
-"""The backend without a GPU: one simulated device, whose kernels run as the PTX that Numba compiles."""
+"""The backend without a GPU: one simulated device, which runs the PTX that Numba compiles."""
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -12,49 +11,9 @@ import numpy as np
 from gpugrad.cuda.backend import Properties
 from gpugrad.cuda.simulated.array import SimArray, wrapped
 from gpugrad.cuda.simulated.launch import load, run
-from gpugrad.cuda.simulated.memory import POOL, TOTAL
+from gpugrad.cuda.simulated.memory import POOL, OutOfMemoryError
 from gpugrad.cuda.simulated.module import MODULE
-
-
-class Stream:
-    """Streams are one queue here: whatever is given to one is done when the call returns."""
-
-    ptr = 0
-
-    def __init__(self, null: bool = False, non_blocking: bool = False) -> None:
-        self.null, self.non_blocking = null, non_blocking
-
-    def __enter__(self) -> Stream:
-        return self
-
-    def __exit__(self, *error: Any) -> None:
-        pass
-
-    def synchronize(self) -> None:
-        """Nothing is left to wait for."""
-
-    def record(self, event: Any = None) -> Any:
-        """Record an event, a new one by default."""
-        event = Event() if event is None else event
-        event.record(self)
-        return event
-
-    def wait_event(self, event: Any) -> None:
-        """Nothing is left to wait for."""
-
-
-class Event:
-    """A moment on a stream."""
-
-    def __init__(self, block: bool = False, disable_timing: bool = False) -> None:
-        self.moment = 0.0
-
-    def record(self, stream: Any = None) -> None:
-        """Note the moment."""
-        self.moment = time.perf_counter()
-
-    def synchronize(self) -> None:
-        """It has passed."""
+from gpugrad.cuda.simulated.stream import Event, Stream
 
 
 class SimulatedBackend:
@@ -67,6 +26,7 @@ class SimulatedBackend:
     Event = Event
     load = staticmethod(load)
     run = staticmethod(run)
+    failures: tuple[type[Exception], ...] = (OutOfMemoryError,)
 
     def device_count(self) -> int:
         return 1
@@ -88,8 +48,8 @@ class SimulatedBackend:
         return Properties(
             name="simulated (no GPU)",
             compute_capability=POOL.device.cc,
-            free_bytes=TOTAL - POOL.used,
-            total_bytes=TOTAL,
+            free_bytes=self.free_bytes(),
+            total_bytes=POOL.total,
             driver_version="simulated",
             runtime_version="simulated",
         )
@@ -104,8 +64,21 @@ class SimulatedBackend:
     def foreign(self, obj: Any) -> Any:
         return obj if isinstance(obj, SimArray) else None
 
+    def pinned(self, shape: tuple[int, ...], dtype: Any) -> np.ndarray[Any, Any]:
+        return np.empty(shape, dtype)
+
+    def copy(self, host: np.ndarray[Any, Any], array: Any, stream: Any) -> None:
+        stream.give(lambda: array.set(host))
+
+    def current_stream(self) -> Any:
+        return Stream.current()
+
     def synchronize(self) -> None:
-        pass
+        for stream in list(Stream.alive):
+            stream.synchronize()
+
+    def free_bytes(self) -> int:
+        return POOL.total - POOL.used
 
     def used_bytes(self) -> int:
         return POOL.used

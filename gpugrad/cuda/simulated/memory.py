@@ -2,24 +2,36 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 from typing import Any
 
 import numpy as np
 
-from gpugrad.errors import OutOfDeviceMemory
 from gpugrad.simulate.device import Device
-from gpugrad.simulate.faults import LaunchError
 
 TOTAL = 16 << 30  # bytes, as a Tesla T4 has
 GARBAGE = 0xCB  # in memory that nobody wrote: conspicuous, and no number that a test expects
 
 
+class OutOfMemoryError(MemoryError):
+    """What CuPy's pool raises, with its arguments."""
+
+    def __init__(self, size: int, total: int, limit: int = 0) -> None:
+        super().__init__(f"Out of memory allocating {size:,} bytes (allocated so far: {total:,})")
+        self._size = size
+
+
 class Pool:
-    """The device, and how much of its memory is in use."""
+    """The device, and how much of its memory is in use.
+
+    Attributes:
+        total: bytes that it has; a test may say fewer.
+    """
 
     def __init__(self) -> None:
         self.device = Device(cc=(7, 5))
+        self.total = TOTAL
         self.used = 0
         self.peak = 0
 
@@ -27,14 +39,13 @@ class Pool:
         """Unwritten memory.
 
         Raises:
-            OutOfDeviceMemory: so much is not left.
+            OutOfMemoryError: so much is not left.
         """
-        try:
-            pointer = self.device.allocate(nbytes)
-        except LaunchError:
-            raise OutOfDeviceMemory(
-                f"{nbytes:,} bytes do not fit: {self.used:,} of {TOTAL:,} are in use"
-            ) from None
+        if self.used + nbytes > self.total:
+            gc.collect()  # as CuPy's pool does
+            if self.used + nbytes > self.total:
+                raise OutOfMemoryError(nbytes, self.used)
+        pointer = self.device.allocate(nbytes)
         self.used += nbytes
         self.peak = max(self.peak, self.used)
         return Allocation(self, pointer, nbytes)
@@ -60,6 +71,11 @@ class Allocation:
             return
         self._pool.used -= self.nbytes
         self._pool.device.free(self.ptr)
+
+    @property
+    def size(self) -> int:
+        """Its bytes, by the name that CuPy's memory has for them."""
+        return self.nbytes
 
     def fill(self) -> None:
         """Note that every byte was written."""
@@ -97,9 +113,7 @@ def placed(host: np.ndarray[Any, Any]) -> tuple[np.ndarray[Any, Any], Allocation
     return view, allocation
 
 
-def unwritten(
-    shape: Any, dtype: Any, order: Any = "C"
-) -> tuple[np.ndarray[Any, Any], Allocation]:
+def unwritten(shape: Any, dtype: Any, order: Any = "C") -> tuple[np.ndarray[Any, Any], Allocation]:
     """An array of memory that nobody wrote, and the memory."""
     template = np.broadcast_to(np.empty((), dtype), shape)
     allocation = POOL.allocate(template.nbytes)
