@@ -35,11 +35,11 @@ os.environ["CUPY_CUDA_ARRAY_INTERFACE_EXPORT_VERSION"] = "2"  # without a stream
 import cupy
 import numpy as np
 from cupy.cuda.function import CPointer, Function
-from gpugrad.kernels import launch as launching
 from numba import cuda
 
 from benchmarks import machine
 from benchmarks.processes import rotated, summary
+from gpugrad.kernels import launch as launching
 
 ROUNDS, CALLS = 15, 3000
 GRID, BLOCK = (32, 1, 1), (256, 1, 1)

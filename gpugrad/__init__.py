@@ -34,6 +34,7 @@ from gpugrad.dtypes import (
     uint32,
     uint64,
 )
+from gpugrad.kernel import kernel
 from gpugrad.mode import detect_anomaly, enable_grad, is_grad_enabled, no_grad
 from gpugrad.primitive import primitive
 from gpugrad.random import Generator, default_generator, manual_seed
@@ -45,12 +46,12 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Device", "Generator", "Tensor", "asarray", "bool_", "check_grad", "cuda", "data",
-    "default_device", "default_float", "default_generator", "detect_anomaly", "deterministic", "device",
-    "devices", "enable_grad", "errors", "float16", "float32", "float64", "grad", "hessian",
-    "hvp", "int8", "int16", "int32", "int64", "is_deterministic", "is_grad_enabled", "jacobian", "jvp", "load",
-    "manual_seed", "nn", "no_grad", "numpy_protocol", "ops", "optim", "primitive", "save",
-    "set_default_device", "set_default_dtype", "tensor", "train", "uint8", "uint16", "uint32", "uint64",
-    "value_and_grad", "vjp",
+    "default_device", "default_float", "default_generator", "detect_anomaly", "deterministic",
+    "device", "devices", "enable_grad", "errors", "float16", "float32", "float64", "grad",
+    "hessian", "hvp", "int8", "int16", "int32", "int64", "is_deterministic", "is_grad_enabled",
+    "jacobian", "jvp", "kernel", "load", "manual_seed", "nn", "no_grad", "numpy_protocol",
+    "ops", "optim", "primitive", "save", "set_default_device", "set_default_dtype", "tensor",
+    "train", "uint8", "uint16", "uint32", "uint64", "value_and_grad", "vjp",
 ]  # fmt: skip
 __all__ += ops.__all__  # every operation, where it is declared
 globals().update({name: getattr(ops, name) for name in ops.__all__})

@@ -1,4 +1,4 @@
-"""Whether the same program gives the same bits each time it runs. It does, unless told otherwise."""
+"""Whether the same program gives the same bits each time. It does, unless told otherwise."""
 
 from __future__ import annotations
 

@@ -14,9 +14,10 @@ import math
 from typing import Any
 
 import numpy as np
+from numba import cuda, float32, int32, int64
+
 from gpugrad.kernels.launch import launch, suits
 from gpugrad.kernels.warp import ALL, WARP
-from numba import cuda, float32, int32, int64
 
 THREADS = 256
 

@@ -12,8 +12,9 @@ import math
 from typing import Any
 
 import numpy as np
-from gpugrad.kernels.launch import launch, suits
 from numba import cuda, float32, int32
+
+from gpugrad.kernels.launch import launch, suits
 
 THREADS = 256
 ELEMENTS = 4  # of a thread

@@ -16,6 +16,8 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from numba import cuda, float32, int32
+
 from gpugrad.kernels.launch import launch, suits
 from gpugrad.kernels.many_arrays import (
     THREADS,
@@ -25,7 +27,6 @@ from gpugrad.kernels.many_arrays import (
     one_behind_another,
 )
 from gpugrad.kernels.warp import add, row_total
-from numba import cuda, float32, int32
 
 PARTS = 1024  # partial sums: as many blocks of 256 as the largest card runs at a time, about
 

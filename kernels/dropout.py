@@ -15,9 +15,10 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from numba import cuda, float32, int32
+
 from gpugrad.kernels.launch import launch, suits
 from gpugrad.kernels.philox import NUMBERS, bit_of_lane, bits_below, threshold
-from numba import cuda, float32, int32
 
 THREADS = 256
 

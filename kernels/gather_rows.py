@@ -15,8 +15,9 @@ import math
 from typing import Any
 
 import numpy as np
-from gpugrad.kernels.launch import launch, suits
 from numba import cuda, int32
+
+from gpugrad.kernels.launch import launch, suits
 
 BITS = {1: np.uint8, 2: np.uint16, 4: np.uint32, 8: np.uint64}
 THREADS = 256

@@ -14,10 +14,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from gpugrad.kernels.launch import launch, suits
-from gpugrad.kernels.many_arrays import THREADS, ManyArrays, for_each_element
 from numba import cuda, float32
 from numba.cuda import libdevice
+
+from gpugrad.kernels.launch import launch, suits
+from gpugrad.kernels.many_arrays import THREADS, ManyArrays, for_each_element
 
 # What a rule does not use is not touched: a state array that it lacks is given as `parameter`.
 

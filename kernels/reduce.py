@@ -17,9 +17,10 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from numba import cuda, float32, int32
+
 from gpugrad.kernels.launch import launch, suits
 from gpugrad.kernels.warp import WARP, add, larger, row_total
-from numba import cuda, float32, int32
 
 THREADS = 256
 BLOCKS = 1024  # enough for the largest card: 132 multiprocessors with 8 such blocks each

@@ -11,10 +11,10 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from gpugrad.kernels.launch import launch
 from numba import cuda, int32
 
 from gpugrad.errors import ShapeError
+from gpugrad.kernels.launch import launch
 
 THREADS = 256
 

@@ -19,9 +19,10 @@ import math
 from typing import Any
 
 import numpy as np
+from numba import cuda, int32
+
 from gpugrad.kernels.gather_rows import blocks_of_rows, row_of
 from gpugrad.kernels.launch import TOO_MANY, launch, suits
-from numba import cuda, int32
 
 
 @cuda.jit

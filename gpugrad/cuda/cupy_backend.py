@@ -128,7 +128,7 @@ class CupyBackend:
         cupy.get_default_pinned_memory_pool().free_all_blocks()
 
 
-class _Peak(cupy.cuda.MemoryHook):
+class _Peak(cupy.cuda.MemoryHook):  # type: ignore[misc]
     """Watches what is in use after each allocation of this thread; CuPy keeps no peak itself."""
 
     name = "gpugrad peak"
