@@ -56,7 +56,7 @@ class GradientCheckError(GradError, AssertionError):
 
 
 class NumpyFunctionError(GradError, TypeError):
-    """A NumPy function that gpugrad does not record was called on a tensor."""
+    """A function of NumPy or CuPy that is not recorded was called on a tensor."""
 
 
 class MemberError(GradError, AttributeError):

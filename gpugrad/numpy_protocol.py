@@ -35,7 +35,8 @@ SPELLINGS = {
 # The same for attributes that arrays or PyTorch's tensors have.
 MEMBERS = {
     **{name: SPELLINGS[name] for name in ("argsort", "copy", "diagonal", "nonzero", "sort")},
-    "fill": "gg.full_like(t, value)", "norm": SPELLINGS["linalg.norm"],
+    "fill": "gg.full_like(t, value)", "flags": "gg.zeros_like(t), where cp.zeros_like(t) stood",
+    "norm": SPELLINGS["linalg.norm"],
     "permute": "t.permute_dims(axes)", "trace": SPELLINGS["trace"],
     "unsqueeze": "gg.expand_dims(t, axis)", "view": "t.reshape(shape)",
     "zero_": "t.grad = None to forget a gradient",
@@ -66,9 +67,9 @@ def _spelling(name: str) -> Callable[..., Any] | None:
 
 
 def _refuse(called: str, why: str, spelling: str = "it with gg.* operations") -> NumpyFunctionError:
+    array = "t.detach().numpy()" if called.startswith(("np.", "t.")) else "t.detach().data"
     return NumpyFunctionError(
-        f"{called} on a tensor {why}\n"
-        f"  help: write {spelling}, or call it on t.detach().numpy() as a constant"
+        f"{called} on a tensor {why}\n  help: write {spelling}, or call it on {array} as a constant"
     )
 
 
@@ -122,8 +123,19 @@ def array_function(
     return ours(*args, **_options(called, kwargs))
 
 
+def _why_not_handed_out(t: Tensor) -> str:
+    if t.requires_grad:
+        return (
+            "this tensor requires a gradient, which another library would drop\n"
+            "  help: hand out t.detach()"
+        )
+    return f"this tensor is on {t.device}, which has none"
+
+
 def no_member(self: Tensor, name: str) -> Any:
     """What `t.cumsum` calls: a tensor has no such attribute."""
+    if name == "__cuda_array_interface__":
+        raise MemberError(f"{name}: {_why_not_handed_out(self)}")
     wanted = RENAMED.get(name, name)
     spelling = f"gg.{wanted}(t, ...)" if wanted in ops.__all__ else MEMBERS.get(name)
     help_ = f"\n  help: write {spelling}" if spelling else ""

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 _new = object.__new__
 TYPES: set[type] = set()  # Tensor and its subclasses, for look-ups that must be quick
+PLAIN = "a plain array"  # how the refusal of one begins
 ArrayLike = Any  # a Tensor, a NumPy array, a Python number, or nested lists of numbers
 
 
@@ -267,6 +268,7 @@ class Tensor:
         if converted and copy is False:
             raise OptionError(f"__array__(copy=False): {self.dtype} becomes {dtype} by a copy only")
         if type(self._data) is not np.ndarray:
+            self._handed_out(PLAIN)
             raise DeviceError(
                 f"a NumPy array of a tensor on {self.device}: nothing moves by itself\n"
                 "  help: t.numpy() copies it to the host; gg.* functions compute where it is"
@@ -286,10 +288,10 @@ class Tensor:
 
     @property
     def __cuda_array_interface__(self) -> dict[str, Any]:
-        if type(self._data) is np.ndarray:
-            raise AttributeError("__cuda_array_interface__: this tensor is on the CPU")
-        self._handed_out("__cuda_array_interface__")
-        interface: dict[str, Any] = self._data.__cuda_array_interface__
+        if self._node is not None:  # CuPy looks whether it is there, and then asks the tensor
+            raise AttributeError  # `numpy_protocol.no_member` says why
+        array: Any = self._data
+        interface: dict[str, Any] = array.__cuda_array_interface__
         return interface
 
     def _handed_out(self, how: str) -> None:

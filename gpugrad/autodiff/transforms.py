@@ -18,6 +18,7 @@ from gpugrad import ops
 from gpugrad.autodiff.backward import cotangent_for, gradients, leaves_under
 from gpugrad.autodiff.forward import push
 from gpugrad.autodiff.tree import flatten, leaves_like
+from gpugrad.cupy_protocol import explained
 from gpugrad.device import ARRAYS, as_array, foreign_array, to_host
 from gpugrad.errors import DtypeError, GraphError, OptionError, ShapeError
 from gpugrad.graph import Leaf, Vertex
@@ -65,6 +66,11 @@ class _Call:
         except ValueError as error:
             if isinstance(error.__cause__, GraphError):  # which NumPy hid: a[i] = t of an array a
                 raise error.__cause__ from error
+            raise
+        except (TypeError, GraphError) as error:
+            refused = explained(error)
+            if refused is not None:
+                raise refused from error
             raise
         self.aux: Any = None
         if has_aux:
