@@ -64,7 +64,7 @@ def test_a_refused_function_names_its_spelling():
 @pytest.mark.parametrize(
     ("name", "spelling"),
     [
-        ("dot", r"gg\.dot\(t, \.\.\.\)"), ("cumsum", r"gg\.cumulative_sum\(t, \.\.\.\)"),
+        ("outer", r"gg\.outer\(t, \.\.\.\)"), ("cumsum", r"gg\.cumulative_sum\(t, \.\.\.\)"),
         ("copy", "t itself"), ("view", r"t\.reshape\(shape\)"), ("zero_", r"t\.grad = None"),
     ],
 )  # fmt: skip
