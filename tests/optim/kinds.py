@@ -7,6 +7,7 @@ import pytest
 
 import gpugrad as gg
 from gpugrad import optim
+from tests.numeric import host
 
 KINDS = {
     "SGD": {"lr": 0.1, "momentum": 0.9, "weight_decay": 0.01},
@@ -35,4 +36,4 @@ def give_gradients(tensors, seed: int = 1, scale: float = 1.0) -> None:
 
 
 def values(tensors) -> list[np.ndarray]:
-    return [np.array(tensor.data) for tensor in tensors]
+    return [host(tensor).copy() for tensor in tensors]

@@ -27,9 +27,14 @@ def values(recorded):
 
 
 @pytest.fixture(scope="module")
-def trained(values):
-    """Each run in gpugrad, made once."""
-    return cache(lambda name: trajectories.train(gpugrad(), BY_NAME[name], values))
+def made(values):
+    """Each run in gpugrad, made once on each device."""
+    return cache(lambda name, device: trajectories.train(gpugrad(), BY_NAME[name], values))
+
+
+@pytest.fixture
+def trained(made, device):
+    return lambda name: made(name, device)
 
 
 def assert_same_state(actual: np.ndarray, expected: np.ndarray) -> None:
