@@ -10,6 +10,7 @@ import cupy
 from cupy.cuda.function import CPointer, Module
 
 from gpugrad.cuda.compiler import compiled
+from gpugrad.cuda.failures import with_help
 from gpugrad.simulate.faults import LaunchError
 
 # Of cuda.h and driver_types.h
@@ -18,21 +19,6 @@ SHARED_LIMIT = 97  # cudaDevAttrMaxSharedMemoryPerBlockOptin
 SHARED_BYTES = 48 << 10  # dynamic, that a kernel may have without having asked for more
 # The second where CuPy makes the context.
 REFUSALS = (cupy.cuda.driver.CUDADriverError, cupy.cuda.runtime.CUDARuntimeError)
-
-HELP = {
-    "CUDA_ERROR_ILLEGAL_ADDRESS": "a kernel before it read or wrote outside its arrays, and this "
-    "process cannot use the GPU any more: start again with GPUGRAD_SIMULATE_CUDA=1, which names "
-    "the line",
-    "CUDA_ERROR_INVALID_HANDLE": "the current stream is gone, or belongs to another device: make "
-    "a new one on this device",
-    "CUDA_ERROR_INVALID_CONTEXT": "the GPU was reset in this process, or the process was forked "
-    "after it had used the GPU: start a new one (multiprocessing: the method 'spawn')",
-    "CUDA_ERROR_LAUNCH_OUT_OF_RESOURCES": "its registers do not suffice for so large a block: "
-    "launch fewer threads a block, or compile with @cuda.jit(launch_bounds=THREADS)",
-    "CUDA_ERROR_NO_BINARY_FOR_GPU": "the code is for another GPU; the cache of compiled kernels "
-    "may be deleted at any time",
-    "CUDA_ERROR_UNSUPPORTED_PTX_VERSION": "the driver is older than the compiler: update it",
-}
 
 
 @dataclass(frozen=True)
@@ -59,7 +45,7 @@ class CupyKernel:
             module.load(code.code)
             self.function = module.get_function(code.entry)
         except REFUSALS as error:
-            raise LaunchError(f"{code.name} cannot be loaded: {_said(error)}") from error
+            raise LaunchError(f"{code.name} cannot be loaded: {with_help(error)}") from error
 
     def parameters(self, words: ctypes.Array[ctypes.c_int64]) -> tuple[CPointer, ...]:
         """The parameters that `run` takes: where each of the words is, so they may change."""
@@ -88,12 +74,5 @@ def run(kernel: CupyKernel, grid: Any, block: Any, parameters: Any, shared: int)
         raise LaunchError(
             f"{kernel.code.name} was not launched on {kernel.limits.name}, with grid {grid}, block "
             f"{block} ({threads} threads) and {shared} bytes of dynamic shared memory: "
-            f"{_said(error)}"
+            f"{with_help(error)}"
         ) from error
-
-
-def _said(error: Exception) -> str:
-    """What the driver said, and what to do."""
-    text = str(error)
-    help_text = HELP.get(text.partition(":")[0])
-    return text + (f"\n  help: {help_text}" if help_text else "")

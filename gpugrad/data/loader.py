@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import closing
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,8 @@ from numpy.typing import NDArray
 
 from gpugrad.data.dataset import TensorDataset
 from gpugrad.data.labelled import Dataset
-from gpugrad.device import Device, as_device, device_of
+from gpugrad.data.prefetch import Prefetcher
+from gpugrad.device import CPU, CudaDevice, Device, as_device, device_of
 from gpugrad.errors import DataError, OptionError, StateError
 from gpugrad.random import Generator, default_generator
 from gpugrad.tensor import Tensor
@@ -30,8 +32,12 @@ class DataLoader:
         drop_last: leave out a last batch that is not full.
         generator: what draws the order; None takes the default one.
         device: where the batches shall be; None leaves the data where it is.
+        keep_on: "device" moves all of the data to `device` once. "host", for data that does not
+            fit there, gathers each batch on the host and copies it while the GPU still computes
+            with the one before. On the CPU both are the same.
     Raises:
-        OptionError: an impossible batch size, or one that leaves no batch at all.
+        OptionError: an impossible batch size, one that leaves no batch at all, or an unknown
+            `keep_on`.
         DataError: the data set is empty, or its parts differ in length.
         DeviceError: the device is unknown or absent.
 
@@ -48,7 +54,10 @@ class DataLoader:
         drop_last: bool = False,
         generator: Generator | None = None,
         device: Device | str | None = None,
+        keep_on: str = "device",
     ) -> None:
+        if keep_on not in ("device", "host"):
+            raise OptionError(f"DataLoader: keep_on={keep_on!r} is neither 'device' nor 'host'")
         if isinstance(batch_size, bool) or not isinstance(batch_size, (int, np.integer)):
             raise OptionError(f"DataLoader: batch_size={batch_size!r} must be a whole number")
         if batch_size < 1:
@@ -71,9 +80,13 @@ class DataLoader:
                 f"are {self._examples} examples"
             )
         tensors = self.dataset.tensors
-        if device is not None:
-            wanted = as_device(device)
-            tensors = tuple(tensor.to(wanted) for tensor in tensors)
+        target = None if device is None else as_device(device)
+        self._prefetcher: Prefetcher | None = None
+        if keep_on == "host" and isinstance(target, CudaDevice):
+            self._prefetcher = Prefetcher(target, self.batch_size)
+            target = CPU
+        if target is not None:
+            tensors = tuple(tensor.to(target) for tensor in tensors)
         # take() copies a strided array whole at each call, so strided data is copied here, once.
         self._arrays = [t.device.xp.ascontiguousarray(t._data) for t in tensors]
         self._given = 0
@@ -103,9 +116,23 @@ class DataLoader:
             self._given = 0
             self._epoch_start = source.state_dict()
         self._resuming = False
-        return (
-            self._gathered(source.permutation(self._examples)) if self.shuffle else self._in_order()
-        )
+        order = source.permutation(self._examples) if self.shuffle else None
+        if self._prefetcher is not None:
+            return self._prefetched(self._prefetcher, order)
+        return self._in_order() if order is None else self._gathered(order)
+
+    def _prefetched(
+        self, prefetcher: Prefetcher, order: NDArray[np.int64] | None
+    ) -> Iterator[tuple[Tensor, ...]]:
+        size, wrap = self.batch_size, Tensor._wrap
+        numbers = range(self._given, len(self))
+        rows = (slice(number * size, (number + 1) * size) for number in numbers)
+        which = rows if order is None else (order[part] for part in rows)
+        with closing(prefetcher.batches(self._arrays, which)) as batches:
+            for number, arrays in zip(numbers, batches, strict=True):
+                self._given = number + 1
+                yield tuple([wrap(array) for array in arrays])
+        self._end_epoch()
 
     def _gathered(self, order: NDArray[np.int64]) -> Iterator[tuple[Tensor, ...]]:
         wrap, size = Tensor._wrap, self.batch_size
