@@ -27,6 +27,7 @@ from gpugrad.errors import GradError, NumpyFunctionError
 from gpugrad.numpy_protocol import _options, _refuse, _spelling, _unknown
 from gpugrad.tensor import PLAIN, TYPES, Tensor
 
+CUPY = ("cupy.", "cupyx.", "gpugrad.cuda.simulated.module")  # whose functions are CuPy's
 PREFIX = "cupy_"  # of the names of CuPy's own ufuncs and reductions: cp.sin.name is "cupy_sin"
 # The parameters of the methods of NumPy's and CuPy's arrays, and how many of the first ones
 # tensors' methods take in the same places.
@@ -132,8 +133,10 @@ def _function(trace: TracebackType | None) -> str | None:
     """The name of CuPy's function that the innermost code outside CuPy called."""
     while trace is not None:
         frame = trace.tb_frame
-        if frame.f_globals.get("__name__", "").partition(".")[0] in ("cupy", "cupyx"):
-            called = getattr(frame.f_locals.get("self"), "__name__", frame.f_code.co_name)
+        if frame.f_globals.get("__name__", "").startswith(CUPY):
+            called = frame.f_code.co_name
+            if called == "__call__":  # of what is no function, such as cp.matmul
+                called = frame.f_locals["self"].__name__
             return str(called).rpartition(".")[2]  # compiled code says its module too
         trace = trace.tb_next
     return None

@@ -21,6 +21,14 @@ HostArray = np.ndarray[Any, Any]
 # What cupy.ndarray lacks of numpy.ndarray's members, or has with fewer parameters.
 ABSENT = frozenset(["byteswap", "getfield", "newbyteorder", "resize", "setfield", "to_device"])
 
+HOOK = "__cupy_override_elementwise_kernel__"  # what CuPy's ufuncs ask of their arguments
+EXPECTED = "expected cupy._core.core._ndarray_base"  # as CuPy's errors say
+
+
+def is_tensor(value: Any) -> bool:
+    """Whether CuPy's ufuncs would leave the work to this argument."""
+    return hasattr(type(value), HOOK)
+
 
 class Pointer:
     """Where an array begins: what `cupy.ndarray.data` is."""
@@ -106,9 +114,18 @@ class SimArray(NDArrayOperatorsMixin):
     # Computing
 
     def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **options: Any) -> Any:
+        tensors = [x for x in (*inputs, *options.get("out", ())) if is_tensor(x)]
+        if tensors:
+            # CuPy leaves the answer to a tensor whose memory it cannot see, and calls its own
+            # function if it sees that of all: a ufunc would then ask the tensor, the product not.
+            if ufunc is np.matmul and not any(t.requires_grad for t in tensors):
+                raise TypeError(f"Argument has incorrect type ({EXPECTED}, got Tensor)")
+            return NotImplemented
         return called(getattr(ufunc, method), inputs, options)
 
     def __array_function__(self, function: Any, types: Any, args: Any, options: Any) -> Any:
+        if any(kind not in (SimArray, np.ndarray) for kind in types):
+            return NotImplemented
         return called(function, args, options)
 
     def __getattr__(self, name: str) -> Any:
@@ -207,7 +224,7 @@ def unwrapped(value: Any, sources: list[SimArray] | None = None) -> Any:
     """A value with host arrays in the places of device arrays.
 
     Raises:
-        TypeError: it holds a NumPy array, which has no business on the device.
+        TypeError: it holds a NumPy array, which has no business on the device, or a tensor.
     """
     kind = type(value)
     if kind is SimArray:
@@ -216,6 +233,8 @@ def unwrapped(value: Any, sources: list[SimArray] | None = None) -> Any:
         return value._host
     if isinstance(value, np.ndarray):
         raise TypeError(f"Unsupported type {kind}: it is on the host")
+    if is_tensor(value):
+        raise TypeError(f"Unsupported type {kind}")
     if kind in (tuple, list):
         return kind([unwrapped(item, sources) for item in value])
     return value

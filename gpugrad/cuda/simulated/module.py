@@ -15,8 +15,24 @@ from typing import Any
 
 import numpy as np
 
-from gpugrad.cuda.simulated.array import SimArray, called, empty, wrapped
+from gpugrad.cuda.simulated.array import (
+    EXPECTED,
+    HOOK,
+    SimArray,
+    called,
+    empty,
+    is_tensor,
+    wrapped,
+)
 
+# CuPy's functions that call a method of what they are given, whatever it is.
+METHODS = {
+    **{name: name for name in (
+        "argmax", "argmin", "argsort", "clip", "copy", "diagonal", "dot", "max", "mean", "min",
+        "prod", "ravel", "repeat", "reshape", "squeeze", "std", "sum", "swapaxes", "take", "trace",
+        "transpose", "var")},
+    "amax": "max", "amin": "min", "permute_dims": "transpose", "sort": "copy",
+}  # fmt: skip
 CONSTANTS = frozenset(["e", "euler_gamma", "inf", "nan", "newaxis", "pi"])
 
 
@@ -33,13 +49,33 @@ class Ufunc:
     def __init__(self, ufunc: np.ufunc) -> None:
         self.ufunc = ufunc
         self.__name__ = ufunc.__name__
+        self.name = f"cupy_{ufunc.__name__}"
+        self.nin = ufunc.nin
 
     def __call__(self, *args: Any, **options: Any) -> Any:
+        for argument in args:
+            if is_tensor(argument):
+                return getattr(argument, HOOK)(self, *args, **options)
         return called(self.ufunc, args, options)
+
+    def reduce(
+        self, array: Any, axis: Any = 0, dtype: Any = None, out: Any = None, keepdims: bool = False
+    ) -> Any:
+        """The sum or product along an axis; CuPy reduces with no other operation."""
+        method = {np.add: "sum", np.multiply: "prod"}.get(self.ufunc)
+        if method is None:
+            raise NotImplementedError(f"`{self.name}.reduce` is not supported yet")
+        return getattr(array, method)(axis, dtype, out, keepdims)
 
     def at(self, *args: Any) -> None:
         """The operation at index arrays, in place."""
         called(self.ufunc.at, args, {})
+
+
+class _Where:
+    """CuPy's ufunc behind `where`."""
+
+    name, nin, reduce = "cupy_where", 3, None
 
 
 class Module:
@@ -105,6 +141,8 @@ def _function(name: str, function: Callable[..., Any], parameters: list[str]) ->
     function = WRAPPING.get(name, function)
 
     def on_device(*args: Any, **options: Any) -> Any:
+        if any(map(is_tensor, args)) or any(map(is_tensor, options.values())):
+            return _with_tensors(name, args, options)
         unknown = sorted(set(options) - set(parameters))
         if not open_ended and (unknown or len(args) > len(parameters)):
             raise TypeError(
@@ -114,7 +152,20 @@ def _function(name: str, function: Callable[..., Any], parameters: list[str]) ->
         return called(function, args, options)
 
     on_device.__name__ = name
+    on_device.__code__ = on_device.__code__.replace(co_name=name)  # what tracebacks show
     return on_device
+
+
+def _with_tensors(name: str, args: tuple[Any, ...], options: dict[str, Any]) -> Any:
+    """What CuPy's function does with tensors: it calls a method or a ufunc, or refuses them."""
+    if name == "where" and len(args) == 3:
+        condition = args[0].astype("?", copy=False)
+        tensor = next(filter(is_tensor, (condition, *args[1:])))
+        return getattr(tensor, HOOK)(_Where, condition, *args[1:])
+    if name in METHODS and args and is_tensor(args[0]):
+        return getattr(args[0], METHODS[name])(*args[1:], **options)
+    kind = next(type(value) for value in (*args, *options.values()) if is_tensor(value))
+    raise TypeError(f"Argument has incorrect type ({EXPECTED}, got {kind.__name__})")
 
 
 def _wrapping_take(a: Any, indices: Any, axis: int | None = None, out: Any = None) -> Any:
