@@ -6,12 +6,13 @@ from contextlib import nullcontext
 from typing import Any
 
 from gpugrad.cuda.failures import Translated
+from gpugrad.cuda.tf32 import allow_tf32, tf32_allowed
 from gpugrad.errors import DeviceError
 
 __all__ = [
-    "Event", "Stream", "device_count", "empty_cache", "is_available", "is_simulated",
+    "Event", "Stream", "allow_tf32", "device_count", "empty_cache", "is_available", "is_simulated",
     "max_memory_allocated", "memory_allocated", "memory_summary", "reset_peak_memory_stats",
-    "synchronize",
+    "synchronize", "tf32_allowed",
 ]  # fmt: skip
 
 

@@ -106,6 +106,12 @@ class Backend(Protocol):
     def release(self) -> None:
         """Give memory that is kept for new arrays back to the driver."""
 
+    def allow_tf32(self, allowed: bool) -> None:
+        """Let products of float32 matrices use TensorFloat-32, which every card must have."""
+
+    def tf32_allowed(self) -> bool:
+        """Whether they do."""
+
     @property
     def load(self) -> Callable[[Any, tuple[Any, ...]], Any]:
         """(kernel, Numba's types of its arguments): the kernel on the current device."""

@@ -9,6 +9,7 @@ from typing import Any
 
 import cupy
 import numpy as np
+from cupy._core import _routines_linalg as linalg
 
 from gpugrad.cuda.backend import Properties
 from gpugrad.cuda.cupy_launch import load, run
@@ -126,6 +127,13 @@ class CupyBackend:
     def release(self) -> None:
         cupy.get_default_memory_pool().free_all_blocks()
         cupy.get_default_pinned_memory_pool().free_all_blocks()
+
+    def allow_tf32(self, allowed: bool) -> None:
+        kind = linalg.COMPUTE_TYPE_TF32 if allowed else linalg.COMPUTE_TYPE_DEFAULT
+        linalg.set_compute_type(np.float32, kind)
+
+    def tf32_allowed(self) -> bool:
+        return bool(linalg.get_compute_type(np.float32) == linalg.COMPUTE_TYPE_TF32)
 
 
 class _Peak(cupy.cuda.MemoryHook):  # type: ignore[misc]

@@ -91,3 +91,9 @@ class SimulatedBackend:
 
     def release(self) -> None:
         pass
+
+    def allow_tf32(self, allowed: bool) -> None:
+        pass
+
+    def tf32_allowed(self) -> bool:
+        return False
