@@ -12,7 +12,9 @@ import pytest
 pytestmark = pytest.mark.once
 
 FOLDER = pathlib.Path(__file__).parents[1] / "examples"
-EXAMPLES = sorted(path.name for path in FOLDER.glob("*.py"))
+EXAMPLES = sorted(
+    path.name for path in FOLDER.glob("*.py") if not path.with_suffix(".ipynb").exists()
+)  # the notebooks' scripts are longer, and tests/test_notebooks.py runs them
 
 
 def run(name, *arguments, cwd):

@@ -107,7 +107,8 @@ def test_address_is_written_once():
     )
     if listed.returncode == 128:
         pytest.skip("not a git checkout")
-    assert listed.stdout.split() == ["pyproject.toml"]
+    notebooks = [f"examples/{name}.ipynb" for name in ("train_on_a_gpu", "write_a_kernel")]
+    assert listed.stdout.split() == [*notebooks, "pyproject.toml"]  # those are written from it
 
 
 def test_help_installs_from_the_repository_and_never_by_bare_name():
