@@ -23,11 +23,12 @@ from gpugrad.ops import (
     products,
     reductions,
     special,
+    writing,
 )
 
 FAMILIES = (
     activation, arithmetic, comparison, core, creation, elementary, indexing, losses, manipulation,
-    normalization, products, reductions, special,
+    normalization, products, reductions, special, writing,
 )  # fmt: skip
 
 NUMPY_SPELLINGS = {

@@ -1,4 +1,4 @@
-"""Rows of ops/core, ops/manipulation, ops/indexing and the masks of ops/creation."""
+"""Rows of ops/core, ops/manipulation, ops/indexing, ops/writing and the masks of ops/creation."""
 
 from __future__ import annotations
 

@@ -70,6 +70,23 @@ class SimArray(NDArrayOperatorsMixin):
         place = self.allocation.ptr + (begin - start if self._host.size else 0)
         return Pointer(place, self.allocation)
 
+    @property
+    def __cuda_array_interface__(self) -> dict[str, Any]:
+        return {
+            "shape": self.shape,
+            "typestr": self.dtype.str,
+            "strides": None if self._c_contiguous else self.strides,
+            "data": (self.data.ptr, False),
+            "version": 3,
+            "stream": 1,
+        }
+
+    def __dlpack_device__(self) -> tuple[int, int]:
+        return 2, 0  # kDLCUDA of dlpack.h
+
+    def __dlpack__(self, **options: Any) -> Any:
+        raise BufferError("simulated memory cannot be handed to another library")
+
     # To the host, on purpose
 
     def get(self) -> HostArray:

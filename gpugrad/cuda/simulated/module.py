@@ -33,6 +33,13 @@ METHODS = {
         "transpose", "var")},
     "amax": "max", "amin": "min", "permute_dims": "transpose", "sort": "copy",
 }  # fmt: skip
+# The dtypes for which CuPy's ufuncs work at index arrays.
+AT = {
+    "add": ("int32", "float16", "float32", "float64", "uint32", "uint64"),
+    "subtract": ("int32", "uint32"),
+    **dict.fromkeys(["maximum", "minimum"], ("int32", "float32", "float64", "uint32", "uint64")),
+    **{f"bitwise_{name}": ("int32", "int64", "uint32", "uint64") for name in ("and", "or", "xor")},
+}
 CONSTANTS = frozenset(["e", "euler_gamma", "inf", "nan", "newaxis", "pi"])
 
 
@@ -67,9 +74,13 @@ class Ufunc:
             raise NotImplementedError(f"`{self.name}.reduce` is not supported yet")
         return getattr(array, method)(axis, dtype, out, keepdims)
 
-    def at(self, *args: Any) -> None:
-        """The operation at index arrays, in place."""
-        called(self.ufunc.at, args, {})
+    def at(self, a: Any, indices: Any, b: Any) -> None:
+        """The operation at index arrays, in place; CuPy has it for a few dtypes only."""
+        if a.dtype.name not in AT.get(self.__name__, ()):
+            raise TypeError(
+                f"cupy.{self.__name__}.at only supports {AT.get(self.__name__)} as data type"
+            )
+        called(self.ufunc.at, (a, indices, b), {})
 
 
 class _Where:
