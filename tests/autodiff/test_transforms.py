@@ -467,7 +467,7 @@ def test_hvp_of_a_linear_function_is_zero():
     ("call", "error", "message"),
     [
         (lambda: gg.grad(lambda x: x)(X), GraphError,
-         r"grad: f must return one number, it returned float64 \(3,\) on DEVICE\n  help: reduce it"),
+         r"f must return one number, it returned float64 \(3,\) on DEVICE\n  help: reduce it"),
         (lambda: gg.grad(lambda x: (x.sum(), x.sum()))(X), GraphError, "must return one number"),
         (lambda: gg.grad(lambda x: None)(X), GraphError, "it returned nothing"),
         (lambda: gg.hessian(lambda x: x)(X), GraphError, "must return one number"),
