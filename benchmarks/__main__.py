@@ -1,4 +1,8 @@
-"""python -m benchmarks: gpugrad beside hand-written NumPy, PyTorch, JAX, autograd and MyGrad."""
+"""python -m benchmarks: gpugrad beside hand-written NumPy, PyTorch, JAX, autograd and MyGrad.
+
+On the CPU, or with `--device cuda` on a GPU, which has sections and peers of its own and writes a
+dated file of benchmarks/results/.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +17,7 @@ from typing import Any
 
 from benchmarks import epoch, imports, machine, memory, operations, peers, report, steps, targets
 from benchmarks.cases import CASES, parse
+from benchmarks.gpu import run as on_gpu
 from benchmarks.processes import QUICK, BenchmarkError, Effort, Worker
 
 SECTIONS = ("steps", "operations", "memory", "epoch", "imports")
@@ -25,25 +30,35 @@ def _names(text: str) -> list[str]:
 
 def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser("python -m benchmarks", description=__doc__)
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu", help="%(choices)s")
     parser.add_argument(
         "--peers",
         type=_names,
-        default=list(peers.PEERS),
-        help=f"some of {','.join(peers.PEERS[1:])}; gpugrad always runs",
+        help=f"some of {','.join(peers.PEERS[1:])}, and with cuda of "
+        f"{','.join(peers.ON_GPU[1:])}; gpugrad always runs",
     )
     parser.add_argument(
         "--cases", type=_names, default=list(map(str, CASES)), help="such as 784-128-10@32,..."
     )
-    parser.add_argument("--sections", type=_names, default=list(SECTIONS), help=",".join(SECTIONS))
+    parser.add_argument(
+        "--sections",
+        type=_names,
+        help=f"some of {','.join(SECTIONS)}, and with cuda of {','.join(on_gpu.SECTIONS)}",
+    )
     parser.add_argument("--rounds", type=int, default=Effort.rounds, help="blocks of each library")
     parser.add_argument("--root", help="folder of MNIST's IDX files (or $GPUGRAD_MNIST)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write everything there")
     parser.add_argument("--picture", type=Path, metavar="FILE.png", help="draw the steps")
+    parser.add_argument("--out", type=Path, metavar="FILE.json", help="with cuda: write it there")
     parser.add_argument("--quick", action="store_true", help="a smoke run; its times mean nothing")
     chosen = parser.parse_args(argv)
+    cuda = chosen.device == "cuda"
+    there = (on_gpu.SECTIONS, peers.ON_GPU) if cuda else (SECTIONS, peers.PEERS)
+    chosen.sections = list(there[0]) if chosen.sections is None else chosen.sections
+    chosen.peers = list(there[1]) if chosen.peers is None else chosen.peers
     for given, known, what in (
-        (chosen.peers, peers.PEERS, "peer"),
-        (chosen.sections, SECTIONS, "section"),
+        (chosen.peers, there[1], "peer"),
+        (chosen.sections, there[0], "section"),
     ):
         for name in given:
             if name not in known:
@@ -52,6 +67,8 @@ def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
         chosen.cases = [parse(text) for text in chosen.cases]
     except ValueError as error:
         parser.error(str(error))
+    if (chosen.out and not cuda) or (cuda and (chosen.json or chosen.picture)):
+        parser.error("--out is for --device cuda, --json and --picture for the CPU")
     if chosen.picture and "steps" not in chosen.sections:
         parser.error("--picture draws the section steps, which --sections leaves out")
     if chosen.rounds < 1:
@@ -98,6 +115,8 @@ def run(chosen: argparse.Namespace) -> dict[str, Any]:
 
 def main(argv: Sequence[str] | None = None) -> int:
     chosen = arguments(argv)
+    if chosen.device == "cuda":
+        return on_gpu.main(chosen)
     try:
         results = run(chosen)
     except BenchmarkError as error:

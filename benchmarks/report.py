@@ -50,16 +50,20 @@ def _machine(machine: Mapping[str, Any], libraries: Mapping[str, Any]) -> Table:
     return Table("machine", ["", ""], rows)
 
 
+def steps_table(steps: Mapping[str, Any]) -> Table:
+    """A training step of each case by each library."""
+    return _grid(
+        "a training step: microseconds (times gpugrad's)",
+        "MLP@batch",
+        {case: _medians(row["microseconds"]) for case, row in steps.items()},
+        {case: row["ratios"] for case, row in steps.items()},
+    )
+
+
 def tables(results: Mapping[str, Any]) -> Iterator[Table]:
     yield _machine(results["machine"], results["libraries"])
     if "steps" in results:
-        steps = results["steps"]
-        yield _grid(
-            "a training step: microseconds (times gpugrad's)",
-            "MLP@batch",
-            {case: _medians(row["microseconds"]) for case, row in steps.items()},
-            {case: row["ratios"] for case, row in steps.items()},
-        )
+        yield steps_table(results["steps"])
     if "operations" in results:
         rows = {
             f"{kind}, {part}": row[part]["over_numpy"]

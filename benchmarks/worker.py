@@ -39,9 +39,10 @@ class Bench:
     def describe(self) -> dict[str, str]:
         threads = peers.load(self.peer).threads()
         try:
-            found = version(self.peer)
-        except PackageNotFoundError:  # a checkout on the path, not installed
-            found = getattr(importlib.import_module(self.peer), "__version__", "a checkout")
+            found = version(peers.package(self.peer))
+        except PackageNotFoundError:  # a checkout on the path, or CuPy, whose wheels are named more
+            module = importlib.import_module(peers.package(self.peer))
+            found = getattr(module, "__version__", "a checkout")
         return {"version": found, "threads": threads}
 
     def prepare(self, section: str, **options: Any) -> Any:

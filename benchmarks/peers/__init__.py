@@ -1,6 +1,7 @@
 """One file for each library: the same MLP training step, written as its users would write it.
 
-They compute on the CPU, those of ON_GPU also on a GPU: `device` says which. Each module offers a `Trainer` and `threads()`; what is not timed happens in `batch`.
+They compute on the CPU, those of ON_GPU also on a GPU: `device` says which. Each module offers a
+`Trainer` and `threads()`; what is not timed happens in `batch`.
 """
 
 from __future__ import annotations

@@ -7,7 +7,10 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
-os.environ.setdefault("JAX_PLATFORMS", "cpu")
+from benchmarks import peers
+
+os.environ.setdefault("JAX_PLATFORMS", peers.device())
+os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")  # it shares the GPU with others
 
 import jax
 import jax.numpy as jnp
@@ -15,6 +18,9 @@ import jax.numpy as jnp
 from benchmarks.cases import LEARNING_RATE, MOMENTUM, Array, Labels
 
 Tree = Any
+
+if peers.device() == "cuda":  # float32 as the others compute it, not TF32
+    jax.config.update("jax_default_matmul_precision", "highest")
 
 
 def threads() -> str:

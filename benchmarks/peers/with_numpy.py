@@ -8,6 +8,7 @@ and allocates nothing.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -23,17 +24,20 @@ def threads() -> str:
 
 
 def _views(flat: Array, likes: Sequence[Array]) -> list[Array]:
-    ends = np.cumsum([like.size for like in likes])
-    parts = np.split(flat, ends[:-1])
-    return [part.reshape(like.shape) for part, like in zip(parts, likes, strict=True)]
+    ends = np.cumsum([like.size for like in likes]).tolist()
+    bounds = zip([0, *ends], ends, likes, strict=False)
+    return [flat[begin:end].reshape(like.shape) for begin, end, like in bounds]
 
 
 class Trainer:
+    xp: Any = np  # the array module
+
     def __init__(self, weights: Sequence[Array], biases: Sequence[Array]) -> None:
+        xp = self.xp
         arrays = [*weights, *biases]
-        self.flat = np.concatenate([array.ravel() for array in arrays])
-        self.grad = np.empty_like(self.flat)
-        self.velocity = np.zeros_like(self.flat)
+        self.flat = xp.concatenate([array.ravel() for array in arrays])
+        self.grad = xp.empty_like(self.flat)
+        self.velocity = xp.zeros_like(self.flat)
         views, grads = _views(self.flat, arrays), _views(self.grad, arrays)
         depth = len(weights)
         self.weights, self.biases = views[:depth], views[depth:]
@@ -43,22 +47,22 @@ class Trainer:
         return x, labels
 
     def step(self, x: Array, labels: Labels) -> float:
-        inputs = [x]
+        xp, inputs = self.xp, [x]
         last = len(self.weights) - 1
         for layer, (weight, bias) in enumerate(zip(self.weights, self.biases, strict=True)):
             h = inputs[-1] @ weight
             h += bias
             if layer < last:
-                np.maximum(h, 0, out=h)
+                xp.maximum(h, 0, out=h)
             inputs.append(h)
 
         logits = inputs.pop()
-        rows = np.arange(len(labels))
+        rows = xp.arange(len(labels))
         logits -= logits.max(axis=1, keepdims=True)
         picked = logits[rows, labels]
-        np.exp(logits, out=logits)
+        xp.exp(logits, out=logits)
         total = logits.sum(axis=1, keepdims=True)
-        loss = (np.log(total).sum() - picked.sum()) / len(labels)
+        loss = (xp.log(total).sum() - picked.sum()) / len(labels)
 
         g = logits
         g /= total
@@ -66,7 +70,7 @@ class Trainer:
         g /= len(labels)
         for layer in range(last, -1, -1):
             h = inputs[layer]
-            np.matmul(h.T, g, out=self.weight_grads[layer])
+            xp.matmul(h.T, g, out=self.weight_grads[layer])
             g.sum(axis=0, out=self.bias_grads[layer])
             if layer > 0:
                 g = g @ self.weights[layer].T
@@ -74,6 +78,6 @@ class Trainer:
 
         self.velocity *= MOMENTUM
         self.velocity += self.grad
-        np.multiply(self.velocity, LEARNING_RATE, out=self.grad)
+        xp.multiply(self.velocity, LEARNING_RATE, out=self.grad)
         self.flat -= self.grad
         return float(loss)

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from benchmarks import peers
 from benchmarks.cases import LEARNING_RATE, MOMENTUM, Array, Labels
 
 
@@ -27,17 +28,21 @@ class Trainer:
                 linear.weight.copy_(torch.tensor(weight.T))
                 linear.bias.copy_(torch.tensor(bias))
             layers += [linear, nn.ReLU()]
-        self.model = nn.Sequential(*layers[:-1])
+        self.model = nn.Sequential(*layers[:-1]).to(peers.device())
         self.optimizer = torch.optim.SGD(
             self.model.parameters(), lr=LEARNING_RATE, momentum=MOMENTUM
         )
 
     def batch(self, x: Array, labels: Labels) -> tuple[Tensor, Tensor]:
-        return torch.tensor(x), torch.tensor(labels)
+        device = peers.device()
+        return torch.tensor(x, device=device), torch.tensor(labels, device=device)
+
+    def loss(self, x: Tensor, labels: Tensor) -> Tensor:
+        return F.cross_entropy(self.model(x), labels)
 
     def step(self, x: Tensor, labels: Tensor) -> float:
         self.optimizer.zero_grad()
-        loss = F.cross_entropy(self.model(x), labels)
+        loss = self.loss(x, labels)
         loss.backward()
         self.optimizer.step()
         return loss.item()
