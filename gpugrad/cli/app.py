@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
+from gpugrad.cli.devices import devices
 from gpugrad.cli.doctor import doctor
 from gpugrad.cli.profile import profile
 from gpugrad.errors import OptionError
@@ -160,26 +161,7 @@ def predict(
         write_whole(out, table)
 
 
-@app.command()
-def devices() -> None:
-    """List the devices here; of a GPU its name, compute capability, memory and CUDA versions."""
-    from gpugrad.device import CudaDevice
-    from gpugrad.device import devices as found
-
-    for device in found():
-        print(_in_words(device) if isinstance(device, CudaDevice) else device)
-
-
-def _in_words(device: Any) -> str:
-    has = device.properties
-    free, total = has.free_bytes / 2**30, has.total_bytes / 2**30
-    return (
-        f"{device}  {has.name}, compute capability {'{}.{}'.format(*has.compute_capability)}, "
-        f"{free:.1f} of {total:.1f} GiB free, driver {has.driver_version}, "
-        f"CUDA {has.runtime_version}"
-    )
-
-
+app.command()(devices)
 app.command()(doctor)
 app.command()(profile)
 
