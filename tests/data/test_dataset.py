@@ -41,11 +41,11 @@ def test_tensors_and_arrays_may_be_mixed_and_keep_their_dtypes():
     assert [t.dtype.name for t in data.tensors] == ["float32", "uint8"]
 
 
-def test_an_array_is_shared_not_copied():
+def test_an_array_is_shared_where_the_device_can(device):
     array = np.zeros((2, 2), np.float32)
     data = TensorDataset(array)
     array[1] = 7
-    assert data[1][0].tolist() == [7.0, 7.0]
+    assert data[1][0].tolist() == ([7.0, 7.0] if device.kind == "cpu" else [0.0, 0.0])
 
 
 def test_different_lengths_are_named():

@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 
 from gpugrad.data import DataLoader, TensorDataset, load_digits
+from gpugrad.device import CPU
 from gpugrad.errors import DataError, DeviceError, OptionError, StateError
 from gpugrad.random import Generator, default_generator, manual_seed
+from gpugrad.tensor import asarray
 
 N = 23
 
@@ -47,10 +49,11 @@ def test_a_shuffled_epoch_is_a_permutation_with_features_beside_their_labels():
     assert seen != list(range(N))
 
 
-def test_batches_keep_dtype_and_are_contiguous_constants():
+def test_batches_keep_dtype_and_are_contiguous_constants(device):
     x, y = next(iter(shuffled()))
     assert (x.dtype, y.dtype, x.shape, y.shape) == (np.float32, np.int64, (5, 2), (5,))
     assert x.data.flags.c_contiguous
+    assert x.device == y.device == device
     assert not x.requires_grad
 
 
@@ -83,10 +86,10 @@ def test_strided_data_is_made_contiguous_once():
         np.testing.assert_array_equal(x.numpy()[:, 0], y.numpy())
 
 
-def test_contiguous_data_is_not_copied():
-    features, labels = rows()
-    loader = DataLoader((features, labels))
-    assert np.shares_memory(loader._arrays[0], features)
+def test_contiguous_data_is_not_copied(device):
+    data = TensorDataset(*rows())
+    loader = DataLoader(data)
+    assert device.xp.may_share_memory(loader._arrays[0], data.tensors[0]._data)
 
 
 def test_an_array_of_images_keeps_its_axes():
@@ -278,6 +281,12 @@ def test_an_impossible_device_is_refused(spec, message):
         DataLoader(rows(), device=spec)
 
 
-def test_the_data_stays_where_it_is_on_the_cpu():
-    x, _ = next(iter(DataLoader(TensorDataset(*rows()), device="cpu")))
-    assert str(x.device) == "cpu"
+def test_batches_are_where_the_data_is_or_where_they_are_wanted(device):
+    data = TensorDataset(*(asarray(array, device="cpu") for array in rows()))
+    assert {t.device for t in next(iter(DataLoader(data)))} == {CPU}
+    for shuffle in (False, True):
+        loader = DataLoader(data, 5, shuffle, generator=Generator(0), device=device)
+        twin = DataLoader(data, 5, shuffle, generator=Generator(0), device="cpu")
+        for (x, y), (a, b) in zip(loader, twin, strict=True):
+            assert x.device == y.device == device
+            assert (x.tolist(), y.tolist()) == (a.tolist(), b.tolist())
