@@ -15,10 +15,14 @@ from typing import Any
 import numpy as np
 
 from gpugrad.cuda.failures import Translated, failures, told
-from gpugrad.errors import DeviceError
+from gpugrad.errors import DeviceError, DtypeError, GradError
 from gpugrad.namespace import Namespace
 
 Array = Any  # NumPy's, or that of the device
+# How another library's array says that it is on a GPU: by its kind of device in DLPack (kDLCUDA and
+# kDLCUDAManaged of dlpack.h), or by this attribute.
+DLPACK_CUDA = frozenset([2, 13])
+INTERFACE = "__cuda_array_interface__"
 
 
 class Device:
@@ -72,7 +76,9 @@ class CudaDevice(Device):
         from gpugrad.cuda.backend import backend
 
         self._backend = backend()
-        super().__init__("cuda", index, cuda_namespace())
+        xp: Any = cuda_namespace()
+        several = self._backend.device_count() > 1
+        super().__init__("cuda", index, Elsewhere(xp, self) if several else xp)
 
     def __str__(self) -> str:
         return f"cuda:{self.index}"
@@ -101,6 +107,27 @@ class CudaDevice(Device):
     def properties(self) -> Any:
         """The name, compute capability, free and total bytes, driver and runtime versions."""
         return self._backend.properties(self.index)
+
+
+class Elsewhere:
+    """The functions of a GPU among several, which work there whichever is the current one."""
+
+    on_host = False
+
+    def __init__(self, xp: Namespace, device: CudaDevice) -> None:
+        self._xp, self._device = xp, device
+
+    def __getattr__(self, name: str) -> Any:
+        found = getattr(self._xp, name)
+        if not callable(found) or isinstance(found, type):
+            return found
+
+        def there(*args: Any, **options: Any) -> Any:
+            with self._device.use():
+                return found(*args, **options)
+
+        setattr(self, name, there)
+        return there
 
 
 CPU = Device("cpu", 0, Namespace(np))
@@ -162,6 +189,14 @@ def namespace_of(*operands: Array) -> Namespace | None:
     return cuda_namespace()
 
 
+def beside(array: Array) -> AbstractContextManager[Any]:
+    """Make the GPU that holds an array the current one within the block, if there are several."""
+    from gpugrad.cuda.backend import in_use
+
+    gpu = in_use()
+    return nullcontext() if gpu is None or gpu.device_count() < 2 else device_of(array).use()
+
+
 def to_host(array: Array) -> np.ndarray[Any, Any]:
     """An array's elements in a NumPy array: itself if it is one; from a GPU this waits."""
     if type(array) in ARRAYS and type(array) is not np.ndarray:
@@ -182,18 +217,30 @@ def as_array(value: Any) -> Array:
 
 
 def foreign_array(obj: Any) -> Array | None:
-    """The array of a GPU that another library's object is, without a copy; None if it is none."""
+    """The array of a GPU that another library's object is, without a copy; None if it is none.
+
+    Raises:
+        DtypeError: its library does not hand it out.
+    """
     if isinstance(obj, (np.ndarray, np.generic, bool, int, float, list, tuple)):
         return None
     if type(obj) in ARRAYS:
         return obj
     speaks = getattr(obj, "__dlpack_device__", None)
-    if hasattr(obj, "__cuda_array_interface__") or (speaks is not None and speaks()[0] == 2):
-        from gpugrad.cuda.backend import backend
+    if (speaks is None or speaks()[0] not in DLPACK_CUDA) and not hasattr(obj, INTERFACE):
+        return None
+    from gpugrad.cuda.backend import backend
 
-        cuda_namespace()
+    cuda_namespace()
+    try:
         return backend().foreign(obj)
-    return None
+    except (BufferError, RuntimeError, TypeError) as error:
+        if isinstance(error, (GradError, *failures())):
+            raise
+        raise DtypeError(
+            f"{type(obj).__name__} on a GPU cannot be shared: {error}\n"
+            "  help: x.detach() if it requires a gradient; another dtype or layout if it is exotic"
+        ) from None
 
 
 def as_device(spec: Device | str | None = None) -> Device:

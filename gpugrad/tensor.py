@@ -15,6 +15,7 @@ from gpugrad.device import (
     ARRAYS,
     Device,
     as_device,
+    beside,
     device_of,
     foreign_array,
     to_host,
@@ -216,7 +217,8 @@ class Tensor:
             self._node = Leaf(self._data.shape, self._data.dtype)
             if self._version is None:
                 # What was recorded while this was a constant may keep this memory unwatched.
-                self._data = self._data.copy()
+                with beside(self._data):
+                    self._data = self._data.copy()
                 self._version = Version()
         return self
 
@@ -354,7 +356,8 @@ class Tensor:
             self._data = xp.array(view, dtype=self.dtype)
             self._version = None if self._node is None else Version()
         else:
-            self._data[...] = view
+            with beside(self._data):
+                self._data[...] = view
             self._written("copy_")
         return self
 

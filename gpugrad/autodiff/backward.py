@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Collection, Iterable
-from contextlib import nullcontext
+from contextlib import ExitStack, nullcontext
 from heapq import heapify, heappop, heappush
 from operator import attrgetter
 from typing import Any
@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 
 from gpugrad import ops
+from gpugrad.cuda import device_count
 from gpugrad.cuda.failures import failures, told
-from gpugrad.device import CPU, Device, as_array, device_of
+from gpugrad.device import CPU, Device, as_array, beside, cuda_namespace, device_of
 from gpugrad.dtypes import Dtype
 from gpugrad.errors import AnomalyError, DtypeError, GraphError, ShapeError
 from gpugrad.graph import Leaf, Node, Several, Vertex
@@ -75,7 +76,8 @@ def walk(
         differentiable: record the pass itself, so that its result can be differentiated.
     """
     xp: Any = ops if differentiable else CPU.xp
-    kind: type = np.ndarray  # of the arrays that xp is for
+    kind: type | None = np.ndarray  # of the arrays that xp is for
+    current = ExitStack()  # the GPU of the cotangent at hand, where there are several
     watching = mode() & WATCH
     ours: set[Vertex] = set()  # whose cotangent is a sum made here, which may be added to in place
     arrived: dict[Vertex, Any] = {}
@@ -90,7 +92,7 @@ def walk(
             if targets is not None and vertex in targets:
                 arrived[vertex] = grads[vertex]
             if type(grads[vertex]) is not kind and not differentiable:
-                xp, kind = _namespace(grads[vertex])
+                xp, kind = _namespace(grads[vertex], current)
             # The pull takes the cotangent out of `grads`, so that it is freed where it is used up.
             shares = vertex.plan.pull(vertex, xp, grads, needed, differentiable, retain_graph)
             if watching:
@@ -117,10 +119,18 @@ def walk(
     return grads | arrived if arrived else grads
 
 
-def _namespace(g: Any) -> tuple[Any, type]:
-    """The functions for a cotangent, and its type: a graph may cross from device to device."""
+def _namespace(g: Any, current: ExitStack) -> tuple[Any, type | None]:
+    """The functions for a cotangent, and its type: a graph may cross from device to device.
+
+    With several GPUs each cotangent is asked for its own (the type is None), which becomes current.
+    """
     array = next(iter(g.parts.values())) if type(g) is Several else g
-    return device_of(array).xp, type(g)
+    device = device_of(array)
+    if device == CPU:
+        return device.xp, type(g)
+    current.close()
+    current.enter_context(beside(array))
+    return cuda_namespace(), type(g) if device_count() < 2 else None
 
 
 def _show(vertex: Vertex, g: Any, differentiable: bool) -> Any:
@@ -175,7 +185,8 @@ def cotangent_for(out: Tensor, gradient: Any, caller: str) -> Tensor:
     if given.dtype.kind != "f":
         raise DtypeError(f"{caller}: the gradient given is {given.dtype}; it must be floating")
     if given._version is not None:  # somebody may write there while the pass, or .grad, has it
-        given = Tensor._wrap(given._data.copy(), given._node)
+        with beside(given._data):
+            given = Tensor._wrap(given._data.copy(), given._node)
     return given.astype(out.dtype)  # type: ignore[no-any-return]
 
 
@@ -231,8 +242,10 @@ def _accumulate(root: Vertex, g: Any, retain_graph: bool, differentiable: bool) 
         if differentiable:
             leaf.grad = share if held is None else held + share
         else:
-            total = share if held is None else held._data + share
-            leaf.grad = Tensor._wrap(as_array(total))
+            if held is not None:
+                with beside(share):
+                    share = held._data + share
+            leaf.grad = Tensor._wrap(as_array(share))
 
 
 # As a decorator, NumPy's errstate costs half of what it does in a with statement.

@@ -10,7 +10,7 @@ import numpy as np
 from gpugrad import ops
 from gpugrad.autodiff.backward import users_first, walk
 from gpugrad.cuda.failures import failures, told
-from gpugrad.device import as_array, device_of
+from gpugrad.device import CPU, as_array, beside, cuda_namespace, device_of
 from gpugrad.graph import Leaf, Node, Output, Several, Vertex
 from gpugrad.mode import enable_grad, no_grad
 from gpugrad.tensor import Tensor
@@ -34,7 +34,8 @@ def push(
                 continue
             else:
                 try:
-                    tangent = _pushed(vertex, tangents, differentiable)
+                    with beside(next(tangents[p] for _, p in vertex.parents if p in tangents)):
+                        tangent = _pushed(vertex, tangents, differentiable)
                 except failures() as error:
                     raise told(f"the tangent of {vertex.name}", error) from None
                 if isinstance(tangent, Several):
@@ -99,7 +100,7 @@ def _transposed(node: Node, tangents: dict[Vertex, Any], differentiable: bool) -
 
 def _namespace(tangent: Any) -> Any:
     array = tangent._data if isinstance(tangent, Tensor) else as_array(tangent)
-    return device_of(array).xp
+    return CPU.xp if device_of(array) == CPU else cuda_namespace()  # within `beside`
 
 
 def _cotangents(node: Node) -> dict[int, tuple[Any, Any]]:

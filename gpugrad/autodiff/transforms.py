@@ -19,7 +19,7 @@ from gpugrad.autodiff.backward import cotangent_for, gradients, leaves_under
 from gpugrad.autodiff.forward import push
 from gpugrad.autodiff.tree import flatten, leaves_like
 from gpugrad.cupy_protocol import explained
-from gpugrad.device import ARRAYS, as_array, foreign_array, to_host
+from gpugrad.device import ARRAYS, as_array, beside, foreign_array, to_host
 from gpugrad.errors import DtypeError, GraphError, OptionError, ShapeError
 from gpugrad.graph import Leaf, Vertex
 from gpugrad.mode import is_grad_enabled, transforming
@@ -187,7 +187,8 @@ def _array_like(t: Tensor, primal: Any) -> Any:
     """A copy of t's elements as an array of the kind of `primal`."""
     if isinstance(primal, np.ndarray):
         return np.array(to_host(t._data))
-    return t._data.copy()
+    with beside(t._data):
+        return t._data.copy()
 
 
 def _constants(tree: Any) -> Any:

@@ -14,7 +14,6 @@ from cupy._core import _routines_linalg as linalg
 from gpugrad.cuda.backend import Properties
 from gpugrad.cuda.cupy_launch import load, run
 
-SHARED = "__cuda_array_interface__"
 FAILURES: tuple[type[Exception], ...] = (
     cupy.cuda.memory.OutOfMemoryError,
     cupy.cuda.runtime.CUDARuntimeError,
@@ -84,10 +83,17 @@ class CupyBackend:
     def foreign(self, obj: Any) -> Any:
         if isinstance(obj, cupy.ndarray):
             return obj
-        kind = getattr(obj, "__dlpack_device__", None)
-        if kind is not None and kind()[0] == 2:  # kDLCUDA of dlpack.h
+        if hasattr(obj, "__dlpack__"):
             return cupy.from_dlpack(obj)
-        return cupy.asarray(obj) if hasattr(obj, SHARED) else None
+        # CuPy would copy it to the current device; it waits for the stream that is named there.
+        pointer = obj.__cuda_array_interface__["data"][0]
+        with cupy.cuda.Device(self._device_of(pointer)):
+            return cupy.asarray(obj)
+
+    def _device_of(self, pointer: int) -> int:
+        if not pointer:  # of an array without elements
+            return self.device_index()
+        return int(cupy.cuda.runtime.pointerGetAttributes(pointer).device)
 
     def pinned(self, shape: tuple[int, ...], dtype: Any) -> np.ndarray[Any, Any]:
         from cupyx import empty_pinned
