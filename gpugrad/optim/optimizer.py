@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, ClassVar
 
 from gpugrad.cuda.failures import failures, told
+from gpugrad.device import beside
 from gpugrad.errors import GraphError, OptionError
 from gpugrad.mode import enable_grad
 from gpugrad.optim.checks import demand, is_within
@@ -262,7 +263,8 @@ class Optimizer:
             collected = self._collect() or []
         try:
             for group, buffer, gradients in collected:
-                buffer.step(self, group, gradients)
+                with beside(next(iter(gradients[0]), None)):
+                    buffer.step(self, group, gradients)
         except failures() as error:
             raise told(f"{self._name}.step", error) from None
         return loss
