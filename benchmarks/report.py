@@ -14,12 +14,13 @@ class Table:
     rows: Sequence[Sequence[str]]
 
 
-def _number(value: float) -> str:
+def number(value: float) -> str:
+    """Three digits, or all before the point."""
     return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 
 
 def _cell(value: float, ratio: float | None) -> str:
-    return _number(value) + (f" ({ratio:.2f})" if ratio is not None else "")
+    return number(value) + (f" ({ratio:.2f})" if ratio is not None else "")
 
 
 def _grid(

@@ -113,13 +113,13 @@ def _dropout(on: Device, rows: int) -> Run:
     from gpugrad.kernels.dropout import dropout
 
     x = on.floats(rows, COLUMNS)
-    return lambda: dropout(on.xp, x, 1, 0, 0.5, 2.0)
+    return lambda: dropout(on.xp, x, 1, 0, 2**31, 2.0)
 
 
 def _uniform(on: Device, rows: int) -> Run:
     from gpugrad.kernels.fill_random import uniform
 
-    return lambda: uniform(on.xp, (rows, COLUMNS), 1, 0, -1.0, 1.0)
+    return lambda: uniform(on.xp, (rows, COLUMNS), 1, 0)
 
 
 def _optimizer_step(optimizer: str, **options: Any) -> Callable[[Device, int], Run]:

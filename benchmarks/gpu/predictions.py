@@ -23,7 +23,7 @@ from benchmarks.gpu import kernel_cases
 from benchmarks.gpu.counting import counted
 from benchmarks.gpu.kernel_cases import COLUMNS, ELEMENTS, SMALL
 from benchmarks.processes import ROOT, BenchmarkError
-from benchmarks.report import Table, markdown, plain
+from benchmarks.report import Table, markdown, number, plain
 
 Works = Mapping[str, Sequence[Work]]
 WARM_UP = 2  # steps, after which the optimizer has its state and its tables
@@ -93,8 +93,8 @@ def table(title: str, first: str, works: Works, unit: float, cards: Sequence[Car
         times = [seconds(parts, card) / unit for card in cards]
         figures = [*totals, *times]
         launches = sum(w.launches for w in parts)
-        rows.append([key, str(launches), *(f"{figure:,.3g}" for figure in figures)])
-    return Table(title, columns, [[c.replace("e+0", "e") for c in row] for row in rows])
+        rows.append([key, str(launches), *map(number, figures)])
+    return Table(title, columns, rows)
 
 
 def tables(found: Mapping[str, Works], cards: Sequence[Card] = CARDS) -> list[Table]:

@@ -14,6 +14,7 @@ import os
 import re
 import sys
 import time
+import traceback
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict
@@ -60,9 +61,11 @@ def main(chosen: argparse.Namespace) -> int:
         path.with_suffix(".txt").write_text("\n".join(map(report.plain, shown)).lstrip() + "\n")
         print(f"written to {path} and {path.with_suffix('.txt').name}", file=sys.stderr)
     failed = [check["name"] for check in results.get("checks", []) if not check["held"]]
+    for section, trace in results.get("failed", {}).items():
+        print(f"section {section} failed:\n{trace}", file=sys.stderr)
     if failed:
         print(f"did not hold: {', '.join(failed)}", file=sys.stderr)
-    return 1 if failed else 0
+    return 1 if failed or "failed" in results else 0
 
 
 def run(chosen: argparse.Namespace, simulated: bool, name: str) -> dict[str, Any]:
@@ -75,7 +78,10 @@ def run(chosen: argparse.Namespace, simulated: bool, name: str) -> dict[str, Any
     for section in SIMULATED_SECTIONS if simulated else SECTIONS:
         if section in chosen.sections:
             print(f"{'trying' if simulated else 'measuring'} {section} ...", file=sys.stderr)
-            results[section] = _measure(section, chosen, cases, effort, simulated)
+            try:
+                results[section] = _measure(section, chosen, cases, effort, simulated)
+            except Exception:  # of a run on a lent GPU, what else could be measured must be kept
+                results.setdefault("failed", {})[section] = traceback.format_exc()
     results["took_seconds"] = round(time.perf_counter() - began, 1)
     return results
 
