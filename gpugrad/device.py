@@ -77,8 +77,9 @@ class CudaDevice(Device):
 
         self._backend = backend()
         xp: Any = cuda_namespace()
-        several = self._backend.device_count() > 1
-        super().__init__("cuda", index, Elsewhere(xp, self) if several else xp)
+        if self._backend.device_count() > 1:
+            xp = Elsewhere(xp, self)
+        super().__init__("cuda", index, xp)
 
     def __str__(self) -> str:
         return f"cuda:{self.index}"

@@ -7,10 +7,7 @@ lacks is refused.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
-from functools import cache
-from importlib.resources import files
 from typing import Any
 
 import numpy as np
@@ -24,6 +21,7 @@ from gpugrad.cuda.simulated.array import (
     is_tensor,
     wrapped,
 )
+from gpugrad.cuda.simulated.names import check_parameters, cupy_names
 
 # CuPy's functions that call a method of what they are given, whatever it is.
 METHODS = {
@@ -40,14 +38,8 @@ AT = {
     **dict.fromkeys(["maximum", "minimum"], ("int32", "float32", "float64", "uint32", "uint64")),
     **{f"bitwise_{name}": ("int32", "int64", "uint32", "uint64") for name in ("and", "or", "xor")},
 }
+UFUNC_OPTIONS = ["out", "dtype", "casting"]
 CONSTANTS = frozenset(["e", "euler_gamma", "inf", "nan", "newaxis", "pi"])
-
-
-@cache
-def cupy_names() -> Any:
-    """What CuPy offers, as the file has it."""
-    file = files("gpugrad.cuda.simulated").joinpath("cupy_names.json")
-    return json.loads(file.read_text(encoding="utf-8"))
 
 
 class Ufunc:
@@ -63,13 +55,14 @@ class Ufunc:
         for argument in args:
             if is_tensor(argument):
                 return getattr(argument, HOOK)(self, *args, **options)
+        check_parameters(f"cupy.{self.__name__}", ["*args", *UFUNC_OPTIONS], args, options)
         return called(self.ufunc, args, options)
 
     def reduce(
         self, array: Any, axis: Any = 0, dtype: Any = None, out: Any = None, keepdims: bool = False
     ) -> Any:
         """The sum or product along an axis; CuPy reduces with no other operation."""
-        method = {np.add: "sum", np.multiply: "prod"}.get(self.ufunc)
+        method = {"add": "sum", "multiply": "prod"}.get(self.__name__)
         if method is None:
             raise NotImplementedError(f"`{self.name}.reduce` is not supported yet")
         return getattr(array, method)(axis, dtype, out, keepdims)
@@ -148,18 +141,12 @@ class Module:
 
 def _function(name: str, function: Callable[..., Any], parameters: list[str]) -> Any:
     """NumPy's function with the parameters of CuPy's (those of Cython have no signature)."""
-    open_ended = not parameters or not {"args", "kwargs"}.isdisjoint(parameters)
     function = WRAPPING.get(name, function)
 
     def on_device(*args: Any, **options: Any) -> Any:
         if any(map(is_tensor, args)) or any(map(is_tensor, options.values())):
             return _with_tensors(name, args, options)
-        unknown = sorted(set(options) - set(parameters))
-        if not open_ended and (unknown or len(args) > len(parameters)):
-            raise TypeError(
-                f"cupy.{name}({', '.join(parameters)}) has no parameter "
-                f"{', '.join(unknown) or f'number {len(args)}'}"
-            )
+        check_parameters(f"cupy.{name}", parameters, args, options)
         return called(function, args, options)
 
     on_device.__name__ = name
