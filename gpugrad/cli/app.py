@@ -139,7 +139,8 @@ def train(
 @app.command()
 def evaluate(run: Annotated[Path, typer.Argument(help="the folder of a run")]) -> None:
     """Judge a run's model once more on its held-out data."""
-    from gpugrad.train.experiment import evaluate_run, result_line
+    from gpugrad.train.experiment import evaluate_run
+    from gpugrad.train.told import result_line
 
     print(result_line(evaluate_run(run)))
 

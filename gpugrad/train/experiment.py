@@ -47,8 +47,9 @@ from gpugrad.train.pictures import (
     predicted_against_true,
     require_matplotlib,
 )
-from gpugrad.train.settings import DEFAULTS, NEEDS_EPOCHS, Settings
+from gpugrad.train.settings import NEEDS_EPOCHS, Settings
 from gpugrad.train.threads import suited_threads
+from gpugrad.train.told import command, result_line
 from gpugrad.train.trained import load
 
 
@@ -100,6 +101,7 @@ def start(
         "data": {**parts.sizes(), "sha256": parts.fingerprint()},
         "preparation": parts.train.preparation.to_dict(),
         "tensorboard": tensorboard,
+        "device": in_words(settings.device),
         "python": platform.python_version(),
         "numpy": np.__version__,
         "started": time.strftime("%Y-%m-%d %H:%M:%S %z"),
@@ -146,42 +148,6 @@ def evaluate_run(run: str | Path) -> dict[str, float]:
     trained = load(run)
     parts = _same_parts(run, trained.settings, read_config(run))
     return _judge(trained.model, parts, trained.settings)[0]
-
-
-def result_line(result: dict[str, float]) -> str:
-    """
-    >>> result_line({"accuracy": 0.975, "right": 351, "of": 360})
-    'held-out accuracy 97.50 % (351 of 360)'
-    """
-    if "accuracy" in result:
-        share = 100 * result["accuracy"]
-        return f"held-out accuracy {share:.2f} % ({result['right']} of {result['of']})"
-    return f"held-out R² {result['r2']:.4f}, RMSE {result['rmse']:.4g} ({result['of']} rows)"
-
-
-def command(settings: Settings) -> str:
-    """The shell command that repeats a run with these settings.
-
-    >>> command(Settings.of(data="moons", lr=0.1, seed=3))
-    'gpugrad train --data moons --lr 0.1 --seed 3'
-    """
-    usual = {**Settings.of().to_dict(), **DEFAULTS[settings.data]}
-    words = ["gpugrad", "train", "--data", settings.data]
-    for name, value in settings.to_dict().items():
-        default = usual[name]
-        if name == "data" or value == (list(default) if isinstance(default, tuple) else default):
-            continue
-        option = f"--{name.replace('_', '-')}"
-        if isinstance(value, bool):
-            words.append(option if value else f"--no-{name}")
-        elif name == "hidden":
-            words += [option, ",".join(map(str, value)) or "none"]
-        elif isinstance(value, list):
-            for item in value:
-                words += [option, str(item)]
-        else:
-            words += [option, str(value)]
-    return shlex.join(words)
 
 
 def _run(
@@ -231,7 +197,7 @@ def _run(
         return Outcome(folder, history, {})
     save(model.state_dict(), folder / MODEL)
     result, truth, outputs = _judge(model, parts, settings)
-    write_json(folder / RESULT, result)
+    write_json(folder / RESULT, {**result, "device": in_words(settings.device)})
     _draw(parts, folder, history, truth, outputs)
     if history.stopped == "patience":
         say(f"stopped early: the best validation loss was that of epoch {history.best_epoch}")

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from gpugrad.data.preparation import Preparation
 from gpugrad.data.rows import read_records
 from gpugrad.data.table_preparation import TablePreparation
+from gpugrad.device import Device
 from gpugrad.errors import DataError, FileError, StateError
 from gpugrad.nn import Module
 from gpugrad.nn.functional import softmax
@@ -133,18 +134,21 @@ class Trained:
         return self.preparation.restore_targets(outputs[:, 0])
 
 
-def load(run: str | Path) -> Trained:
+def load(run: str | Path, device: Device | str | None = None) -> Trained:
     """The model of a run of `gpugrad train`, with its preparation.
 
     Args:
         run: the folder of the run.
+        device: where to compute; None: as the run's settings say.
     Raises:
+        DeviceError: the device is absent; a run from a GPU is read elsewhere with device="cpu".
         FileError: there is no run, or it has no model yet, or a file is corrupt.
         StateError: the model file is of another network than the config says.
     """
     folder = Path(run)
     config = read_config(folder)
-    settings = Settings.from_dict(config["settings"])
+    chosen = {} if device is None else {"device": str(device)}
+    settings = Settings.from_dict({**config["settings"], **chosen})
     preparation = Preparation.from_dict(config["preparation"])
     if not (folder / MODEL).exists():
         raise FileError(

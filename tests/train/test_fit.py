@@ -14,7 +14,7 @@ import gpugrad as gg
 from gpugrad import nn
 from gpugrad.data import DataLoader, TensorDataset, load_digits, load_moons
 from gpugrad.errors import AnomalyError, DataError, FileError, OptionError
-from gpugrad.train import Callback, TensorBoard, evaluate, fit, predict
+from gpugrad.train import Callback, ShiftImages, TensorBoard, evaluate, fit, predict
 from gpugrad.train.progress import BarProgress, PlainProgress, progress_callbacks
 
 
@@ -279,6 +279,48 @@ def test_a_learning_rate_that_is_too_high_ends_in_words():
     with pytest.raises(AnomalyError, match=r"the loss is (inf|nan) at step(.|\n)*rate: 1e\+06"):
         quiet(model, line(), optimizer=optimizer, epochs=20)
     assert all(np.isfinite(t.numpy()).all() for t in model.state_dict().values())
+
+
+# On a device
+
+
+def test_model_data_and_optimizer_meet_on_the_device(device):
+    x, y = line()
+    model = nn.Linear(1, 1, device="cpu")
+    optimizer = gg.optim.SGD(model.parameters(), lr=0.1, momentum=0.5)
+    data = tuple(gg.asarray(part, device="cpu") for part in (x, y))
+    quiet(model, data, optimizer=optimizer, validation=0.25, epochs=30, device=device)
+    assert {p.device for p in model.parameters()} == {device}
+    assert model.weight.item() == pytest.approx(2, abs=1e-2)
+    assert predict(model, data[0]).device == device
+    assert evaluate(model, data)["loss"] < 1e-3
+    assert predict(model, data[0], device="cpu").device == gg.device("cpu")
+    assert model.weight.device == gg.device("cpu")
+
+
+def test_a_step_on_a_gpu_waits_for_nothing(device, monkeypatch):
+    """The host looks at the losses after an epoch (or many batches), and at nothing before."""
+    if device.kind == "cpu":
+        pytest.skip("on the CPU nothing waits")
+    looks = []
+    array = type(device.xp.zeros(1))
+    for name in ("get", "item", "tolist"):
+        real = getattr(array, name)
+        monkeypatch.setattr(
+            array, name, lambda self, *args, real=real: looks.append(1) or real(self, *args)
+        )
+
+    class Count(Callback):
+        def on_batch(self, training):
+            seen.append(len(looks))
+
+    seen = []
+    model = nn.Sequential(nn.Linear(64, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Dropout(0.2),
+                          nn.Linear(8, 10))  # fmt: skip
+    quiet(model, load_digits().subset(range(192)), augment=ShiftImages((8, 8)), epochs=2,
+          callbacks=[Count()])  # fmt: skip
+    assert len(seen) == 12
+    assert seen[0] == seen[5] < seen[6] == seen[11]
 
 
 # What is refused

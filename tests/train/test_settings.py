@@ -8,8 +8,8 @@ import pytest
 
 from gpugrad.errors import DeviceError, OptionError
 from gpugrad.train import Settings
-from gpugrad.train.experiment import command
 from gpugrad.train.settings import DATA
+from gpugrad.train.told import command
 
 pytestmark = pytest.mark.once
 

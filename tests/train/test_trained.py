@@ -14,6 +14,9 @@ from gpugrad.train import Settings, pictures
 from gpugrad.train.build import load_parts
 from gpugrad.train.experiment import evaluate_run, start
 
+# Files, pictures and tables; a run on a (simulated) GPU is one of tests/test_cli_device.py.
+pytestmark = pytest.mark.once
+
 
 def silent(line):
     pass
