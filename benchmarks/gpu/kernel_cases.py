@@ -14,7 +14,7 @@ import numpy as np
 
 COLUMNS = 1024
 ELEMENTS = 1 << 24  # where kernels are compared with a copy
-SMALL = 1 << 14  # where the simulated device counts them
+SMALL = 1 << 16  # where the simulated device counts them
 
 Run = Callable[[], Any]
 
