@@ -14,7 +14,7 @@ import numpy as np
 from gpugrad import ops
 from gpugrad.cuda import device_count
 from gpugrad.cuda.failures import failures, told
-from gpugrad.device import CPU, Device, as_array, beside, cuda_namespace, device_of
+from gpugrad.device import ARRAYS, CPU, Device, as_array, beside, cuda_namespace, device_of
 from gpugrad.dtypes import Dtype
 from gpugrad.errors import AnomalyError, DtypeError, GraphError, ShapeError
 from gpugrad.graph import Leaf, Node, Several, Vertex
@@ -77,7 +77,8 @@ def walk(
     """
     xp: Any = ops if differentiable else CPU.xp
     kind: type | None = np.ndarray  # of the arrays that xp is for
-    current = ExitStack()  # the GPU of the cotangent at hand, where there are several
+    # The GPU of the cotangent at hand, where there are several; None on a machine without one.
+    current = ExitStack() if len(ARRAYS) > 1 and not differentiable else None
     watching = mode() & WATCH
     ours: set[Vertex] = set()  # whose cotangent is a sum made here, which may be added to in place
     arrived: dict[Vertex, Any] = {}
@@ -91,7 +92,7 @@ def walk(
                 grads[vertex] = _show(vertex, grads[vertex], differentiable)
             if targets is not None and vertex in targets:
                 arrived[vertex] = grads[vertex]
-            if type(grads[vertex]) is not kind and not differentiable:
+            if current is not None and type(grads[vertex]) is not kind:
                 xp, kind = _namespace(grads[vertex], current)
             # The pull takes the cotangent out of `grads`, so that it is freed where it is used up.
             shares = vertex.plan.pull(vertex, xp, grads, needed, differentiable, retain_graph)
@@ -113,6 +114,9 @@ def walk(
             shares = share = None
     except failures() as error:
         raise told(f"backward through {vertex.name}", error, rows=vertex.shape[:1]) from None
+    finally:
+        if current is not None:
+            current.close()
     for leaf in grads:  # nothing else is left
         if leaf.hooks:
             grads[leaf] = _show(leaf, grads[leaf], differentiable)
@@ -245,7 +249,7 @@ def _accumulate(root: Vertex, g: Any, retain_graph: bool, differentiable: bool) 
             if held is not None:
                 with beside(share):
                     share = held._data + share
-            leaf.grad = Tensor._wrap(as_array(share))
+            leaf.grad = Tensor._wrap(share if type(share) is np.ndarray else as_array(share))
 
 
 # As a decorator, NumPy's errstate costs half of what it does in a with statement.

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, ClassVar
 
 from gpugrad.cuda.failures import failures, told
-from gpugrad.device import beside
+from gpugrad.device import CPU
 from gpugrad.errors import GraphError, OptionError
 from gpugrad.mode import enable_grad
 from gpugrad.optim.checks import demand, is_within
@@ -184,7 +184,8 @@ class Optimizer:
         buffers = []
         for positions in kinds.values():
             part = {new: saved[old] for new, old in enumerate(positions) if old in saved}
-            buffers.append(FlatBuffer([tensors[i] for i in positions], slots, part))
+            with tensors[positions[0]].device.use():
+                buffers.append(FlatBuffer([tensors[i] for i in positions], slots, part))
         self._laid[index : index + 1] = [buffers]
         self._ids[index : index + 1] = [list(map(id, tensors))]
 
@@ -263,8 +264,11 @@ class Optimizer:
             collected = self._collect() or []
         try:
             for group, buffer, gradients in collected:
-                with beside(next(iter(gradients[0]), None)):
+                if buffer.device is CPU:
                     buffer.step(self, group, gradients)
+                else:
+                    with buffer.device.use():
+                        buffer.step(self, group, gradients)
         except failures() as error:
             raise told(f"{self._name}.step", error) from None
         return loss
