@@ -15,14 +15,10 @@ from typing import Any
 import numpy as np
 
 from gpugrad.cuda.failures import Translated, failures, told
-from gpugrad.errors import DeviceError, DtypeError, GradError
-from gpugrad.namespace import Namespace
+from gpugrad.errors import DeviceError
+from gpugrad.namespace import Elsewhere, Namespace
 
 Array = Any  # NumPy's, or that of the device
-# How another library's array says that it is on a GPU: by its kind of device in DLPack (kDLCUDA and
-# kDLCUDAManaged of dlpack.h), or by this attribute.
-DLPACK_CUDA = frozenset([2, 13])
-INTERFACE = "__cuda_array_interface__"
 
 
 class Device:
@@ -64,8 +60,12 @@ class Device:
         """An array's elements here: itself if it is here, a copy otherwise."""
         return array if type(array) is np.ndarray else to_host(array)
 
-    def use(self) -> AbstractContextManager[Any]:
-        """Make this the device on which its array module works, within the block."""
+    def use(self, doing: str = "") -> AbstractContextManager[Any]:
+        """Make this the device on which its array module works, within the block.
+
+        Args:
+            doing: what is done there, for the error if the device refuses.
+        """
         return nullcontext()
 
 
@@ -78,7 +78,7 @@ class CudaDevice(Device):
         self._backend = backend()
         xp: Any = cuda_namespace()
         if self._backend.device_count() > 1:
-            xp = Elsewhere(xp, self)
+            xp = Elsewhere(xp, self.use)
         super().__init__("cuda", index, xp)
 
     def __str__(self) -> str:
@@ -96,8 +96,8 @@ class CudaDevice(Device):
         with self.use():
             return self._backend.put(np.asarray(array))
 
-    def use(self) -> AbstractContextManager[Any]:
-        return Translated(str(self), self._backend.use(self.index))
+    def use(self, doing: str = "") -> AbstractContextManager[Any]:
+        return Translated(doing or str(self), self._backend.use(self.index))
 
     @cached_property
     def name(self) -> str:
@@ -108,27 +108,6 @@ class CudaDevice(Device):
     def properties(self) -> Any:
         """The name, compute capability, free and total bytes, driver and runtime versions."""
         return self._backend.properties(self.index)
-
-
-class Elsewhere:
-    """The functions of a GPU among several, which work there whichever is the current one."""
-
-    on_host = False
-
-    def __init__(self, xp: Namespace, device: CudaDevice) -> None:
-        self._xp, self._device = xp, device
-
-    def __getattr__(self, name: str) -> Any:
-        found = getattr(self._xp, name)
-        if not callable(found) or isinstance(found, type):
-            return found
-
-        def there(*args: Any, **options: Any) -> Any:
-            with self._device.use():
-                return found(*args, **options)
-
-        setattr(self, name, there)
-        return there
 
 
 CPU = Device("cpu", 0, Namespace(np))
@@ -215,33 +194,6 @@ def to_host(array: Array) -> np.ndarray[Any, Any]:
 def as_array(value: Any) -> Array:
     """A result as an array: NumPy's functions give scalars where there are no axes."""
     return value if type(value) in ARRAYS else np.asarray(value)
-
-
-def foreign_array(obj: Any) -> Array | None:
-    """The array of a GPU that another library's object is, without a copy; None if it is none.
-
-    Raises:
-        DtypeError: its library does not hand it out.
-    """
-    if isinstance(obj, (np.ndarray, np.generic, bool, int, float, list, tuple)):
-        return None
-    if type(obj) in ARRAYS:
-        return obj
-    speaks = getattr(obj, "__dlpack_device__", None)
-    if (speaks is None or speaks()[0] not in DLPACK_CUDA) and not hasattr(obj, INTERFACE):
-        return None
-    from gpugrad.cuda.backend import backend
-
-    cuda_namespace()
-    try:
-        return backend().foreign(obj)
-    except (BufferError, RuntimeError, TypeError) as error:
-        if isinstance(error, (GradError, *failures())):
-            raise
-        raise DtypeError(
-            f"{type(obj).__name__} on a GPU cannot be shared: {error}\n"
-            "  help: x.detach() if it requires a gradient; another dtype or layout if it is exotic"
-        ) from None
 
 
 def as_device(spec: Device | str | None = None) -> Device:

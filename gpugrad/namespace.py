@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from contextlib import AbstractContextManager
 
     from gpugrad.primitive import Primitive
 
@@ -104,3 +105,28 @@ class Namespace:
                 found = partial(kernel.before(_without_xp(found)), self)
         setattr(self, name, found)  # the next look-up is a plain attribute
         return found
+
+
+class Elsewhere:
+    """The functions of a GPU among several, which work there whichever is the current one.
+
+    Args:
+        use: gives the block within which that GPU is the current one.
+    """
+
+    on_host = False
+
+    def __init__(self, xp: Namespace, use: Callable[[], AbstractContextManager[Any]]) -> None:
+        self._xp, self._use = xp, use
+
+    def __getattr__(self, name: str) -> Any:
+        found = getattr(self._xp, name)
+        if not callable(found) or isinstance(found, type):
+            return found
+
+        def there(*args: Any, **options: Any) -> Any:
+            with self._use():
+                return found(*args, **options)
+
+        setattr(self, name, there)
+        return there

@@ -17,11 +17,11 @@ from gpugrad.device import (
     as_device,
     beside,
     device_of,
-    foreign_array,
     to_host,
 )
 from gpugrad.dtypes import KNOWN, Dtype, as_dtype, default_float, int64
 from gpugrad.errors import DeviceError, DtypeError, GraphError, OptionError, ShapeError
+from gpugrad.foreign import foreign_array
 from gpugrad.mode import RECORD, TRANSFORM, mode
 from gpugrad.version import FOREIGN, Version, user_place
 

@@ -19,8 +19,9 @@ from gpugrad.autodiff.backward import cotangent_for, gradients, leaves_under
 from gpugrad.autodiff.forward import push
 from gpugrad.autodiff.tree import flatten, leaves_like
 from gpugrad.cupy_protocol import explained
-from gpugrad.device import ARRAYS, as_array, beside, foreign_array, to_host
+from gpugrad.device import ARRAYS, as_array, beside, to_host
 from gpugrad.errors import DtypeError, GraphError, OptionError, ShapeError
+from gpugrad.foreign import foreign_array
 from gpugrad.graph import Leaf, Vertex
 from gpugrad.mode import is_grad_enabled, transforming
 from gpugrad.tensor import Tensor, asarray, describe

@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from gpugrad.device import device_of, foreign_array
+from gpugrad.device import device_of
 from gpugrad.errors import IndexRangeError
+from gpugrad.foreign import foreign_array
 from gpugrad.later import check_later
 from gpugrad.primitive import method, primitive
 from gpugrad.tensor import Tensor, asarray
