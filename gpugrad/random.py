@@ -75,32 +75,32 @@ class Generator:
         self, shape: Shape, low: float = 0.0, high: float = 1.0, dtype: Any = "float32"
     ) -> np.ndarray[Any, Any]:
         """Numbers from [low, high): integers of 24 (float64: 53) bits, scaled by a power of two."""
-        size, wanted = math.prod(_tuple(shape)), _floating(dtype)
+        size, wanted = math.prod(as_shape(shape)), _floating(dtype)
         if wanted.itemsize == 8:
             unit = (self.words(size) >> np.uint64(11)) * 2.0**-53
         else:
             unit = (self._halves(size) >> np.uint32(8)).astype(np.float32) * np.float32(2.0**-24)
         drawn = unit if (low, high) == (0.0, 1.0) else low + unit * (high - low)
-        return drawn.astype(wanted, copy=False).reshape(_tuple(shape))
+        return drawn.astype(wanted, copy=False).reshape(as_shape(shape))
 
     def normal(
         self, shape: Shape, mean: float = 0.0, std: float = 1.0, dtype: Any = "float32"
     ) -> np.ndarray[Any, Any]:
         """Normal numbers, by Box and Muller (1958) in float64: sqrt(-2 ln u) cos(2 pi v)."""
-        size, wanted = math.prod(_tuple(shape)), _floating(dtype)
+        size, wanted = math.prod(as_shape(shape)), _floating(dtype)
         pairs = -(-size // 2)
         unit = self.uniform((2, pairs), dtype="float64")
         radius = np.sqrt(-2.0 * np.log1p(-unit[0]))  # 1 - u lies in (0, 1]
         angle = (2.0 * math.pi) * unit[1]
         both = np.concatenate([radius * np.cos(angle), radius * np.sin(angle)])[:size]
-        return (mean + std * both).astype(wanted).reshape(_tuple(shape))
+        return (mean + std * both).astype(wanted).reshape(as_shape(shape))
 
     def integers(self, shape: Shape, high: int) -> np.ndarray[Any, np.dtype[np.int64]]:
         """Integers from [0, high), int64; the bias of the remainder is below high / 2**64."""
         if high < 1:
             raise OptionError(f"Generator.integers(high={high}): high must be at least 1")
-        words = self.words(math.prod(_tuple(shape)))
-        return (words % np.uint64(high)).astype(np.int64).reshape(_tuple(shape))
+        words = self.words(math.prod(as_shape(shape)))
+        return (words % np.uint64(high)).astype(np.int64).reshape(as_shape(shape))
 
     def permutation(self, n: int) -> np.ndarray[Any, np.dtype[np.int64]]:
         """The integers below n in random order, (n,) int64: the order of n random words."""
@@ -111,9 +111,9 @@ class Generator:
         if not 0.0 <= p <= 1.0:
             raise OptionError(f"Generator.bernoulli(p={p}): a probability lies in [0, 1]")
         if p == 1.0:
-            return np.ones(_tuple(shape), bool)
-        below = np.uint32(round(p * 2.0**32) if p * 2.0**32 < 2**32 - 0.5 else 2**32 - 1)
-        return (self._halves(math.prod(_tuple(shape))) < below).reshape(_tuple(shape))
+            return np.ones(as_shape(shape), bool)
+        drawn = self._halves(math.prod(as_shape(shape)))
+        return (drawn < np.uint32(threshold(p))).reshape(as_shape(shape))
 
     def state_dict(self) -> dict[str, int]:
         """The two integers from which the stream goes on."""
@@ -134,6 +134,15 @@ class Generator:
         self.position = int(state["position"])
 
 
+def threshold(p: float) -> int:
+    """The number below which 32 bits lie with probability p, to within 2**-32.
+
+    >>> threshold(0.5), threshold(1.0)
+    (2147483648, 4294967296)
+    """
+    return 2**32 if p == 1.0 else min(round(p * 2.0**32), 2**32 - 1)
+
+
 def _floating(dtype: Any) -> Dtype:
     wanted = as_dtype(dtype)
     if wanted.kind != "f":
@@ -141,7 +150,12 @@ def _floating(dtype: Any) -> Dtype:
     return wanted
 
 
-def _tuple(shape: Shape) -> tuple[int, ...]:
+def as_shape(shape: Shape) -> tuple[int, ...]:
+    """A shape as a tuple of integers.
+
+    Raises:
+        ShapeError: it is none.
+    """
     try:
         sizes = tuple(map(operator.index, (shape,) if isinstance(shape, int) else shape))
     except TypeError:

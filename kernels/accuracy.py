@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 from numba import cuda, float32, int32, int64
 
+from gpugrad.kernels.across_threads import ALL_LANES, WARP
 from gpugrad.kernels.launch import launch, suits
-from gpugrad.kernels.warp import ALL, WARP
 
 THREADS = 256
 
@@ -48,8 +48,8 @@ def _count_right(scores: Any, labels: Any, count: Any) -> None:
                 c = int32(c + width)
         reach = width >> int32(1)
         while reach > int32(0):
-            other = cuda.shfl_down_sync(ALL, best, reach)
-            other_at = cuda.shfl_down_sync(ALL, at, reach)
+            other = cuda.shfl_down_sync(ALL_LANES, best, reach)
+            other_at = cuda.shfl_down_sync(ALL_LANES, at, reach)
             if _beats(other, other_at, best, at):
                 best, at = other, other_at
             reach = reach >> int32(1)

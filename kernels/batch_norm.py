@@ -19,10 +19,11 @@ import math
 from typing import Any
 
 import numpy as np
-from gpugrad.kernels import reduce
-from gpugrad.kernels.block_sums import column_sum, tiles
-from gpugrad.kernels.launch import launch
 from numba import cuda, float32, int32, uint32
+
+from gpugrad.kernels import reduce
+from gpugrad.kernels.across_threads import column_sum, tiles
+from gpugrad.kernels.launch import launch
 
 
 @cuda.jit

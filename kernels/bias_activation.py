@@ -15,10 +15,11 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from gpugrad.kernels import reduce
-from gpugrad.kernels.block_sums import column_sum, tiles
-from gpugrad.kernels.launch import launch, suits
 from numba import cuda, float32, int32, uint32
+
+from gpugrad.kernels import reduce
+from gpugrad.kernels.across_threads import column_sum, tiles
+from gpugrad.kernels.launch import launch, suits
 
 THREADS = 256
 ELEMENTS = 4  # of a thread, which divides twice to find its columns

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 from numba import cuda, float32, int32
 
+from gpugrad.kernels.across_threads import row_sum
 from gpugrad.kernels.launch import launch, suits
 from gpugrad.kernels.many_arrays import (
     THREADS,
@@ -26,7 +27,6 @@ from gpugrad.kernels.many_arrays import (
     for_each_element,
     one_behind_another,
 )
-from gpugrad.kernels.warp import add, row_total
 
 PARTS = 1024  # partial sums: as many blocks of 256 as the largest card runs at a time, about
 
@@ -42,7 +42,7 @@ def _square_sums(chunks: Any, addresses: Any, sums: Any) -> None:
             total += array[i] * array[i]
             i = int32(i + cuda.blockDim.x)
         chunk = int32(chunk + cuda.gridDim.x)
-    total = row_total(total, add, float32(0))
+    total = row_sum(total)
     if cuda.threadIdx.x == 0:
         sums[cuda.blockIdx.x] = total
 
@@ -56,7 +56,7 @@ def _coefficient(sums: Any, limit: Any, norm: Any, coefficient: Any) -> None:
     while i < int32(sums.size):
         total += sums[i]
         i = int32(i + cuda.blockDim.x)
-    total = row_total(total, add, float32(0))
+    total = row_sum(total)
     if cuda.threadIdx.x == 0:
         length = math.sqrt(total)
         norm[0] = length

@@ -18,7 +18,7 @@ import numpy as np
 from numba import cuda, float32, int32
 
 from gpugrad.kernels.launch import launch, suits
-from gpugrad.kernels.philox import NUMBERS, bit_of_lane, bits_below, threshold
+from gpugrad.kernels.philox import NUMBERS, bit_of_lane, bits_below
 
 THREADS = 256
 
@@ -39,11 +39,12 @@ def _dropout(x: Any, seed: Any, position: Any, below: Any, scale: Any, out: Any)
         start = int32(start + (int32(cuda.gridsize(1)) << 3))
 
 
-def dropout(xp: Any, x: Any, /, seed: int, start: int, keep: float, scale: float) -> Any:
-    """x * scale with probability `keep`, else 0: one number of the stream for each element.
+def dropout(xp: Any, x: Any, /, seed: int, start: int, below: int, scale: float) -> Any:
+    """x * scale where a number of the stream is < below, else 0: a number for each element.
 
     Args:
         seed, start: seed and position of the generator, before it draws.
+        below: from 0 to 2**32, which keeps all; see threshold() of gpugrad/random.py.
     Returns: out; NotImplemented for arrays that the kernel does not take.
     """
     if x.dtype != "float32" or not suits(x) or start + x.size >= 2**64:
@@ -52,7 +53,7 @@ def dropout(xp: Any, x: Any, /, seed: int, start: int, keep: float, scale: float
     blocks = -(-x.size // (THREADS * NUMBERS))
     launch(
         _dropout, blocks, THREADS,
-        x.reshape(-1), np.uint64(seed), np.uint64(start), np.uint64(threshold(keep)),
+        x.reshape(-1), np.uint64(seed), np.uint64(start), np.uint64(below),
         np.float32(scale), out.reshape(-1),
     )  # fmt: skip
     return out

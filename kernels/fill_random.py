@@ -1,23 +1,22 @@
 """fill_random: the numbers of gpugrad/random.py drawn on the device, bit by bit the same.
 
-Arrays    out of any shape, float32 (uniform) or bool (bernoulli), C-contiguous
+Arrays    out of any shape, float32, C-contiguous
 Mapping   a thread makes a block of the stream, eight numbers for eight neighbouring elements; the
-          warp exchanges them so that it writes 32 neighbours at a time. Whole warps, of `uniform`
-          up to 8 a block; any grid is correct
-Traffic   writes out once, 4 bytes or 1 an element; bound by arithmetic
-Used by   initial weights and masks on "cuda"; its reference is Generator of gpugrad/random.py
+          warp exchanges them so that it writes 32 neighbours at a time. Whole warps, up to 8 a
+          block; any grid is correct
+Traffic   writes out once, 4 bytes an element; bound by arithmetic
+Used by   ops/creation.py rand on "cuda"; its reference is Generator.uniform of gpugrad/random.py
 """
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import numpy as np
-from gpugrad.kernels.launch import launch, suits
-from gpugrad.kernels.philox import NUMBERS, bit_of_lane, bits_below, philox, threshold
 from numba import cuda, float32, int32, uint32
-from numba.cuda import libdevice
+
+from gpugrad.kernels.launch import launch, suits
+from gpugrad.kernels.philox import NUMBERS, philox
 
 THREADS = 256
 PITCH = NUMBERS + 1  # of a thread's numbers in shared memory: odd, so that banks do not conflict
@@ -32,7 +31,7 @@ def _store(numbers: Any, at: Any, word: Any) -> None:
 
 
 @cuda.jit
-def _uniform(seed: Any, position: Any, low: Any, width: Any, out: Any) -> None:
+def _uniform(seed: Any, position: Any, out: Any) -> None:
     numbers = cuda.shared.array(PLACES, uint32)
     n, lane = int32(out.size), int32(cuda.laneid)
     own = int32(cuda.threadIdx.x * PITCH)
@@ -49,53 +48,18 @@ def _uniform(seed: Any, position: Any, low: Any, width: Any, out: Any) -> None:
         while turn < NUMBERS:
             element = int32((turn << 5) + lane)
             number = numbers[warp + element + (element >> 3)] >> uint32(8)
-            # Rounded twice, as NumPy does: fused into one operation, the last bit would differ.
-            value = libdevice.fmul_rn(float32(uint32(number)) * UNIT, width)
             if start + element < n:
-                out[start + element] = libdevice.fadd_rn(low, value)
+                out[start + element] = float32(uint32(number)) * UNIT
             turn = int32(turn + 1)
         cuda.syncwarp()  # before the next numbers are stored
         start = int32(start + (int32(cuda.gridsize(1)) << 3))
 
 
-@cuda.jit
-def _bernoulli(seed: Any, position: Any, below: Any, out: Any) -> None:
-    n, lane = int32(out.size), int32(cuda.laneid)
-    start = int32((int32(cuda.grid(1)) - lane) << 3)
-    while start < n:
-        bits = bits_below(seed, position, int32((start >> 3) + lane), below)
-        turn = int32(0)
-        while turn < NUMBERS:
-            drawn = bit_of_lane(bits, turn, lane)
-            i = int32(start + (turn << 5) + lane)
-            if i < n:
-                out[i] = drawn != 0
-            turn = int32(turn + 1)
-        start = int32(start + (int32(cuda.gridsize(1)) << 3))
-
-
-def uniform(
-    xp: Any, shape: tuple[int, ...], seed: int, position: int, low: float, high: float
-) -> Any:
-    """What Generator.uniform(shape, low, high) gives from `position` on, float32."""
+def uniform(xp: Any, shape: tuple[int, ...], seed: int, position: int) -> Any:
+    """What Generator.uniform(shape) gives from `position` on, float32, or NotImplemented."""
     out = xp.empty(shape, np.dtype(np.float32))
     if not suits(out) or position + out.size >= 2**64:
         return NotImplemented
-    launch(
-        _uniform, -(-math.prod(shape) // (THREADS * NUMBERS)), THREADS,
-        np.uint64(seed), np.uint64(position), np.float32(low), np.float32(high - low),
-        out.reshape(-1),
-    )  # fmt: skip
-    return out
-
-
-def bernoulli(xp: Any, shape: tuple[int, ...], seed: int, position: int, p: float) -> Any:
-    """What Generator.bernoulli(shape, p) gives from `position` on, bool."""
-    out = xp.empty(shape, np.dtype(np.bool_))
-    if not suits(out) or position + out.size >= 2**64:
-        return NotImplemented
-    launch(
-        _bernoulli, -(-math.prod(shape) // (THREADS * NUMBERS)), THREADS,
-        np.uint64(seed), np.uint64(position), np.uint64(threshold(p)), out.reshape(-1),
-    )  # fmt: skip
+    blocks = -(-out.size // (THREADS * NUMBERS))
+    launch(_uniform, blocks, THREADS, np.uint64(seed), np.uint64(position), out.reshape(-1))
     return out

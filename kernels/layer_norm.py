@@ -16,9 +16,10 @@ import math
 from typing import Any
 
 import numpy as np
-from gpugrad.kernels.block_sums import row_sum
-from gpugrad.kernels.launch import launch
 from numba import cuda, float32, int32
+
+from gpugrad.kernels.across_threads import row_sum
+from gpugrad.kernels.launch import launch
 
 THREADS = 256
 FEW = 256  # columns of a row that one warp takes

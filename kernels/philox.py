@@ -13,13 +13,14 @@ from typing import Any
 from numba import cuda, int32, uint64
 from numba.cuda import libdevice
 
+from gpugrad.kernels.across_threads import ALL_LANES
+
 MULTIPLIERS = 0xD2E7470EE14C6C93, 0xCA5A826395121157
 WEYL = 0x9E3779B97F4A7C15, 0xBB67AE8584CAA73B
 M0, M1 = MULTIPLIERS
 W0, W1 = WEYL
 ROUNDS = 10
 NUMBERS = 8  # of a block
-ALL_LANES = 0xFFFFFFFF
 
 
 @cuda.jit(device=True)
@@ -69,10 +70,3 @@ def bit_of_lane(bits: Any, turn: Any, lane: Any) -> Any:
     """
     of = cuda.shfl_sync(ALL_LANES, bits, int32((turn << 2) + (lane >> 3)))
     return int32((of >> (lane & int32(7))) & 1)
-
-
-def threshold(p: float) -> int:
-    """The number below which 32 bits lie with probability p, as Generator.bernoulli rounds it."""
-    if p == 1.0:
-        return 2**32
-    return round(p * 2.0**32) if p * 2.0**32 < 2**32 - 0.5 else 2**32 - 1

@@ -19,8 +19,8 @@ from typing import Any
 import numpy as np
 from numba import cuda, float32, int32
 
+from gpugrad.kernels.across_threads import WARP, add, column_total, larger, row_total
 from gpugrad.kernels.launch import launch, suits
-from gpugrad.kernels.warp import WARP, add, larger, row_total
 
 THREADS = 256
 BLOCKS = 1024  # enough for the largest card: 132 multiprocessors with 8 such blocks each
@@ -76,35 +76,24 @@ def _along_columns(
 ) -> None:
     """out[part, c] = what `term` gives for column c and `span` rows, combined, over `divisor`."""
     rows, cols, parts = int32(x.shape[0]), int32(x.shape[1]), int32(out.shape[0])
-    totals = cuda.shared.array(1024, float32)  # one a thread
     width = int32(cuda.blockDim.x)
-    y = int32(cuda.threadIdx.y)
-    here = int32(y * width + cuda.threadIdx.x)
     part = int32(cuda.blockIdx.y)
     while part < parts:
         begin = int32(part * span)
         end = int32(begin + min(span, int32(rows - begin)))
         base = int32(cuda.blockIdx.x * width)
-        while base < cols:
+        while base < cols:  # the same for all threads of a block: column_total needs them all
             c = int32(base + cuda.threadIdx.x)
             total = start
             if c < cols:
-                r = int32(begin + y)
+                r = int32(begin + cuda.threadIdx.y)
                 while r < end:
                     total = combine(total, term(x, mean, r, c))
                     r = int32(r + cuda.blockDim.y)
-            totals[here] = total
-            height = int32(cuda.blockDim.y)
-            while height > int32(1):
-                cuda.syncthreads()
-                half = int32(height + 1) >> int32(1)
-                if int32(y + half) < height:
-                    totals[here] = combine(totals[here], totals[here + half * width])
-                height = half
-            if y == int32(0) and c < cols:  # what this thread itself has written last
-                out[part, c] = totals[here] / divisor
+            total = column_total(total, combine)
+            if cuda.threadIdx.y == 0 and c < cols:
+                out[part, c] = total / divisor
             base = int32(base + cuda.gridDim.x * width)
-            cuda.syncthreads()
         part = int32(part + cuda.gridDim.y)
 
 

@@ -5,7 +5,7 @@ Mapping   a thread an element of out, or of v with atomics; strided both ways: a
 Traffic   reads v and writes out, 4 bytes an element each; beside that 8 bytes of the order for an
           element of v and up to 16 of the bounds for one of out, shared by neighbours in a row.
           With atomics: reads v, clears out, adds 4 bytes an element of v in the cache
-Used by   ops/indexing.py scatter_add_rows on "cuda"; its reference is xp.add.at
+Used by   ops/writing.py scatter_add_rows on "cuda"; its reference is xp.add.at
 
 By default an element's sum is taken in the order of i: a stable sort puts equal indices side by
 side, and each thread adds up its stretch, so bits repeat and equal those of np.add.at. One index

@@ -18,14 +18,15 @@ import math
 from typing import Any
 
 import numpy as np
-from gpugrad.kernels.block_sums import LOWEST, row_max, row_sum
-from gpugrad.kernels.launch import launch, suits
 from numba import cuda, float32, int32, int64, uint32
+
+from gpugrad.kernels.across_threads import larger, row_sum, row_total
+from gpugrad.kernels.launch import launch, suits
 
 THREADS = 256
 FEW = 256  # classes of a row that one warp takes
 SHARE = 8192  # elements that one block adds up
-NAN = np.float32(np.nan)
+LOWEST, NAN = np.finfo(np.float32).min, np.float32(np.nan)
 
 
 @cuda.jit(device=True)
@@ -73,7 +74,7 @@ def _rows(
                 total += math.exp(logit - peak)
             mass += _target(c, own, hit, miss, weight)
             c = int32(c + cuda.blockDim.x)
-        highest = row_max(peak)
+        highest = row_total(peak, larger, LOWEST)
         total = row_sum(total * math.exp(peak - highest))
         mass = row_sum(mass)
         log_total, loss = math.log(total), float32(0)

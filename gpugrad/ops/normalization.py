@@ -6,16 +6,15 @@ import math
 from typing import Any
 
 from gpugrad.errors import GradError, ShapeError
+from gpugrad.fast_path import Kernel
 from gpugrad.ops.axes import as_tuple
 from gpugrad.primitive import primitive
-from gpugrad.random import Generator
+from gpugrad.random import Generator, threshold
 
 __all__ = ["dropout", "masked_scale", "standardize"]
 
 
-@primitive(
-    floating=True, outputs=["normal", "mean", "var"], cuda="gpugrad.kernels.standardize"
-)
+@primitive(floating=True, outputs=["normal", "mean", "var"], cuda="gpugrad.kernels.standardize")
 def standardize(xp: Any, x: Any, /, axis: Any, eps: float) -> Any:
     """(x - mean) / sqrt(var + eps) along `axis`, with the mean and the (biased) variance.
 
@@ -53,7 +52,14 @@ def explain_standardize(x: Any, axis: Any, eps: float) -> str | GradError | None
     return ShapeError(f"normalisation along axes {axis}: x is {tuple(x.shape)}")
 
 
-@primitive(linear=True, cuda="gpugrad.kernels.dropout")
+DROPOUT = Kernel("gpugrad.kernels.dropout.dropout")
+
+
+def _dropout_on_gpu(xp: Any, x: Any, /, seed: int, start: int, keep: float, scale: float) -> Any:
+    return DROPOUT(xp, x, seed, start, threshold(keep), scale)
+
+
+@primitive(linear=True, cuda=_dropout_on_gpu)
 def dropout(xp: Any, x: Any, /, seed: int, start: int, keep: float, scale: float) -> Any:
     """x * scale with probability `keep`, else 0; the draws are made again for the gradient.
 

@@ -15,10 +15,9 @@ def card(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
 
     Returns: `xp`, `put` (a NumPy array there), `launches` (a context: the report of each), `moved`.
     """
-    from gpugrad.kernels import launch
-
     from gpugrad.cuda.simulated.backend import SimulatedBackend
     from gpugrad.cuda.simulated.launch import launches
+    from gpugrad.kernels import launch
 
     simulated = SimulatedBackend()
     monkeypatch.setattr(launch, "backend", lambda: simulated)

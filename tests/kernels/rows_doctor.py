@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-from gpugrad.kernels.scaled_sum import _scaled_sum
 
+from gpugrad.kernels.scaled_sum import _scaled_sum
 from tests.kernels.harness import Row, Unwritten
 
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-from gpugrad.kernels.bias_activation import BACKWARD, FORWARD
 
+from gpugrad.kernels.bias_activation import BACKWARD, FORWARD
 from tests.kernels.harness import Row, Unwritten
 
 SPECIAL = np.array([np.nan, np.inf, -np.inf, 0.0, -0.0, 1e-40, 88.0, -120.0], np.float32)

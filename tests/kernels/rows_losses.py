@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-from gpugrad.kernels.softmax_cross_entropy import _divisors, _rows, _total
 
 from gpugrad.device import as_device
+from gpugrad.kernels.softmax_cross_entropy import _divisors, _rows, _total
 from gpugrad.namespace import PRIMITIVES
 from tests.kernels.harness import Row, Unwritten
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
+
 from gpugrad.kernels import batch_norm as batch
 from gpugrad.kernels import layer_norm as layer
-
 from tests.kernels.harness import Row, Unwritten
 
 EPS = np.float32(1e-3)

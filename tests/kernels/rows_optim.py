@@ -5,8 +5,8 @@ from __future__ import annotations
 from itertools import pairwise
 
 import numpy as np
-from gpugrad.kernels import accuracy, clip, gather_rows, optimizer_step, reduce, scatter_add_rows
 
+from gpugrad.kernels import accuracy, clip, gather_rows, optimizer_step, reduce, scatter_add_rows
 from tests.kernels.harness import Row, Unwritten
 
 SPECIAL = np.array([np.nan, np.inf, -np.inf, -0.0, 1e-40], np.float32)

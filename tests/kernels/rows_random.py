@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
-from gpugrad.kernels.dropout import _dropout
-from gpugrad.kernels.fill_random import _bernoulli, _uniform
-from gpugrad.kernels.philox import threshold
 
-from gpugrad.random import Generator
+from gpugrad.kernels.dropout import _dropout
+from gpugrad.kernels.fill_random import _uniform
+from gpugrad.random import Generator, threshold
 from tests.kernels.harness import Row, Unwritten
 
 SIZES = ((1000, 0), (1, 5), (0, 1), (257, 2**40 + 7), (8192, 123456789))  # elements, position
@@ -46,23 +45,16 @@ def dropout_row(seed, p):
     return Row(f"dropout {p}, seed {seed}", _dropout, arguments, expected, SIZES, WARPS, traffic)
 
 
-def uniform_row(seed, low, high):
-    def arguments(rng, size):
-        return {
+def uniform_row(seed):
+    return Row(
+        f"uniform, seed {seed}",
+        _uniform,
+        lambda rng, size: {
             "seed": np.uint64(seed),
             "position": np.uint64(size[1]),
-            "low": np.float32(low),
-            "width": np.float32(high - low),
             "out": Unwritten(size[0]),
-        }
-
-    return Row(
-        f"uniform {low} to {high}, seed {seed}",
-        _uniform,
-        arguments,
-        lambda seed, position, low, width, out: {
-            "out": generator(seed, position).uniform(out.shape, low, high)
         },
+        lambda seed, position, out: {"out": generator(seed, position).uniform(out.shape)},
         SIZES,
         WARPS,
         lambda out, **rest: (0, 4 * out.size),
@@ -71,35 +63,10 @@ def uniform_row(seed, low, high):
     )
 
 
-def bernoulli_row(seed, p):
-    def arguments(rng, size):
-        return {
-            "seed": np.uint64(seed),
-            "position": np.uint64(size[1]),
-            "below": np.uint64(threshold(p)),
-            "out": Unwritten(size[0], np.bool_),
-        }
-
-    return Row(
-        f"bernoulli {p}, seed {seed}",
-        _bernoulli,
-        arguments,
-        lambda seed, position, below, out: {
-            "out": generator(seed, position).bernoulli(out.shape, p)
-        },
-        SIZES,
-        WARPS,
-        lambda out, **rest: (0, out.size),
-        "exact",
-        "the same stream on every device",
-    )
-
-
 ROWS = [
     dropout_row(SEEDS[0], 0.8),
     dropout_row(SEEDS[1], 1.0),
-    uniform_row(SEEDS[0], 0.0, 1.0),
-    uniform_row(SEEDS[1], -0.3, 0.7),
-    bernoulli_row(SEEDS[0], 0.5),
-    bernoulli_row(SEEDS[1], 1 - 2.0**-33),
+    dropout_row(SEEDS[1], 1 - 2.0**-33),
+    uniform_row(SEEDS[0]),
+    uniform_row(SEEDS[1]),
 ]

@@ -16,11 +16,10 @@ from tests.simulate.numba_cuda_needed import needs_numba_cuda
 needs_numba_cuda()
 cupy = pytest.importorskip("cupy", reason="CuPy is not installed")
 
-from gpugrad.kernels import launch as launching  # noqa: E402
-from gpugrad.kernels.launch import launch  # noqa: E402
-
 from gpugrad.cuda import cupy_launch  # noqa: E402
 from gpugrad.errors import DeviceError, DtypeError  # noqa: E402
+from gpugrad.kernels import launch as launching  # noqa: E402
+from gpugrad.kernels.launch import launch  # noqa: E402
 from gpugrad.simulate import LaunchError  # noqa: E402
 from tests.kernels.launched import axpy, reversed_by_block  # noqa: E402
 

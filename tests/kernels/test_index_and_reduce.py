@@ -10,7 +10,6 @@ from tests.simulate.numba_cuda_needed import needs_numba_cuda
 needs_numba_cuda()
 
 from gpugrad.kernels import accuracy, gather_rows, reduce, scatter_add_rows  # noqa: E402
-
 from gpugrad.ops import reductions  # noqa: E402
 
 pytestmark = pytest.mark.once

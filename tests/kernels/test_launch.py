@@ -12,11 +12,10 @@ from tests.simulate.numba_cuda_needed import needs_numba_cuda
 
 needs_numba_cuda()
 
-from gpugrad.kernels import launch as launching  # noqa: E402
-from gpugrad.kernels.launch import launch, suits  # noqa: E402
-
 import gpugrad as gg  # noqa: E402
 from gpugrad.errors import DeviceError, DtypeError  # noqa: E402
+from gpugrad.kernels import launch as launching  # noqa: E402
+from gpugrad.kernels.launch import launch, suits  # noqa: E402
 from gpugrad.simulate import CompileError, LaunchError, MemoryFault  # noqa: E402
 from tests.kernels import launched  # noqa: E402
 from tests.kernels.launched import (  # noqa: E402

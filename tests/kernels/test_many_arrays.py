@@ -11,9 +11,8 @@ from tests.simulate.numba_cuda_needed import needs_numba_cuda
 
 needs_numba_cuda()
 
-from gpugrad.kernels import clip, many_arrays, optimizer_step  # noqa: E402
-
 from gpugrad import simulate  # noqa: E402
+from gpugrad.kernels import clip, many_arrays, optimizer_step  # noqa: E402
 from gpugrad.optim import SGD, Adagrad, Adam, AdamW, RMSprop  # noqa: E402
 from tests.kernels import rows_optim  # noqa: E402
 
