@@ -10,10 +10,11 @@ import numpy as np
 from gpugrad.device import Device, as_device
 from gpugrad.dtypes import as_dtype, default_float
 from gpugrad.errors import OptionError, ShapeError
+from gpugrad.fast_path import Kernel
 from gpugrad.ops.arithmetic import positive, where
 from gpugrad.ops.axes import is_one
 from gpugrad.ops.core import astype, broadcast_to
-from gpugrad.random import Generator, default_generator
+from gpugrad.random import Generator, as_shape, default_generator
 from gpugrad.tensor import Tensor, asarray
 
 __all__ = [
@@ -21,8 +22,9 @@ __all__ = [
     "triu", "zeros", "zeros_like",
 ]  # fmt: skip
 
-Shape = int | tuple[int, ...] | list[int]
+UNIFORM = Kernel("gpugrad.kernels.fill_random.uniform")
 
+Shape = int | tuple[int, ...] | list[int]
 
 Place = Device | str | None  # where a tensor is made: the default device if None
 
@@ -165,8 +167,15 @@ def rand(
     *shape: int, generator: Generator | None = None, dtype: Any = None, device: Place = None
 ) -> Tensor:
     """Uniform numbers from [0, 1), the same ones on every device."""
-    wanted = default_float() if dtype is None else dtype
-    return _put((generator or default_generator()).uniform(shape, dtype=wanted), device)
+    wanted = default_float() if dtype is None else as_dtype(dtype)
+    source, place = generator or default_generator(), as_device(device)
+    if not place.xp.on_host and wanted == np.float32:
+        with place.use():
+            drawn = UNIFORM(place.xp, as_shape(shape), source.seed, source.position)
+        if drawn is not NotImplemented:
+            source.skip(drawn.size)
+            return Tensor._wrap(drawn)
+    return _put(source.uniform(shape, dtype=wanted), place)
 
 
 def randn(

@@ -77,6 +77,18 @@ def test_rand_and_randn_draw_from_the_generator_given():
     assert gg.rand(generator=a).shape == ()
 
 
+def test_rand_is_drawn_on_the_device_by_one_launch_if_it_is_float32(device):
+    if device.kind == "cpu" or not gg.cuda.is_simulated():
+        pytest.skip("counts launches of the simulated device (GPUGRAD_SIMULATE_CUDA=1)")
+    from gpugrad.cuda.simulated.launch import launches
+
+    generator = gg.Generator(3)
+    for dtype, count in (("float32", 1), ("float64", 0), ("float16", 0)):
+        with launches() as reports:
+            drawn = gg.rand(3, 700, generator=generator, dtype=dtype)
+        assert (drawn.device, drawn.dtype, len(reports)) == (device, dtype, count)
+
+
 def test_rand_and_randn_draw_from_the_default_generator():
     gg.manual_seed(5)
     first = gg.rand(3), gg.randn(3)
