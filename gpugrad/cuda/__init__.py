@@ -107,9 +107,10 @@ def memory_summary(device: Any = None) -> str:
     """
     gpu, current = _on("memory_summary", device)
     with current:
-        from gpugrad.cuda.live import summary
+        from gpugrad.cuda.live import live, summary
 
-        return summary(gpu.device_index())
+        index = gpu.device_index()
+        return summary(index, live(index))
 
 
 def Stream(**options: Any) -> Any:

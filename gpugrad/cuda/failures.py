@@ -2,7 +2,7 @@
 
 CuPy and the driver raise errors of their own, from whatever needed memory or a launch. They are
 translated at the few doors through which work goes to a device: the call of an operation, the
-backward and the forward walk, an optimizer's step, `device.use()`, and `gg.cuda`. Each has
+backward and the forward walk, `with device.use():`, and `gg.cuda`. Each has
 
     except failures() as error:
         raise told("what was done", error) from None
@@ -67,7 +67,11 @@ def told(
     if isinstance(error, MemoryError):
         from gpugrad.cuda.live import out_of_memory
 
-        return out_of_memory(doing, error, operands, rows)
+        exhausted = out_of_memory(doing, error, operands, rows)
+        # It becomes the context of the new error, and its traceback would hold the arrays of frames
+        # that nobody sees.
+        error.__traceback__ = None
+        return exhausted
     said, _, help_text = with_help(error).partition("\n")
     return DeviceError(
         "\n".join([f"{doing}: the GPU refused: {said}", *operands, *help_text.splitlines()])

@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import gc
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from gpugrad.cuda.backend import backend
@@ -91,10 +93,10 @@ def table(rows: list[Row], used: int) -> list[str]:
     return lines
 
 
-def summary(index: int) -> str:
+def summary(index: int, rows: list[Row]) -> str:
     """What is live on the current device, which has this number, and what is free."""
     gpu = backend()
-    used, rows = gpu.used_bytes(), live(index)
+    used = gpu.used_bytes()
     arrays = sum(row.count for row in rows)
     where = f"cuda:{index}{', simulated' if gpu.simulated else ''}"
     head = (
@@ -118,23 +120,25 @@ def out_of_memory(
     asked = int(getattr(error, "_size", 0))  # CuPy's pool says it nowhere else but in words
     rows = live(index)
     where = "" if doing == f"cuda:{index}" else f" on cuda:{index}"
+    # The expression's temporary arrays are gone by now: of that size, as many as explain it.
+    released = -(-(free - asked + 1) // asked) * asked if 0 < asked <= free else 0
     message = f"{doing}: out of memory{where}: {in_words(asked)} more do not fit"
     lines = [
-        message,
+        message + ("; what it held for itself is free again" if released else ""),
         *operands,
-        *(f"  {line}" for line in summary(index).splitlines()),
-        f"  help: {_what_would_fit(rows, asked, free, first_axes)}",
+        *(f"  {line}" for line in summary(index, rows).splitlines()),
+        f"  help: {_what_would_fit(rows, asked + released, free, first_axes)}",
     ]
     return OutOfDeviceMemory("\n".join(lines))
 
 
-def _what_would_fit(rows: list[Row], asked: int, free: int, first_axes: Collection[int]) -> str:
+def _what_would_fit(rows: list[Row], needed: int, free: int, first_axes: Collection[int]) -> str:
     """A smaller first axis, where one dominates what a batch takes; else how much is free."""
     of_batch = [row for row in rows if row.rank > FIXED]
     for first in first_axes:
         scaling = sum(row.nbytes for row in of_batch if row.shape[:1] == (first,))
         if 2 * scaling > sum(row.nbytes for row in of_batch):
-            fits = first * (free + scaling) // (scaling + asked)
+            fits = first * (free + scaling) // (scaling + needed)
             if 0 < fits < first:
                 return (
                     f"most of it has a first axis of {first}: up to here, {fits} at most would "
@@ -154,33 +158,52 @@ def _owned(found: dict[type, list[Any]]) -> Iterator[Owned]:
     from gpugrad.tensor import Tensor
 
     names: dict[int, str] = {}  # of the leaves of parameters
-    for module in _outermost(found[Module]):
+
+    def of_module(module: Module) -> Iterator[Owned]:
         kind = type(module).__name__
         for name, parameter in module.named_parameters():
             names[id(parameter._node)] = name
             yield 0, f"parameter {name} of {kind}", parameter._data
         for name, buffer in module.named_buffers():
             yield 0, f"buffer {name} of {kind}", buffer._data
-    for optimizer in found[Optimizer]:
-        for buffers in optimizer._laid:
-            for flat in buffers:
-                for name, array in flat.state.items():
-                    yield 1, f"{name} of {type(optimizer).__name__}", array
-                yield 1, f"parameters of {type(optimizer).__name__}", flat.memory
-                for piece in (piece for run in flat._runs for piece in run.pieces):
-                    yield 1, f"gathered gradients of {type(optimizer).__name__}", piece.scratch
-    for loader in found[DataLoader]:
+
+    def of_optimizer(optimizer: Optimizer) -> Iterator[Owned]:
+        kind = type(optimizer).__name__
+        for flat in chain.from_iterable(optimizer._laid):
+            for name, array in flat.state.items():
+                yield 1, f"{name} of {kind}", array
+            yield 1, f"parameters of {kind}", flat.memory
+            for piece in chain.from_iterable(run.pieces for run in flat._runs):
+                yield 1, f"gathered gradients of {kind}", piece.scratch
+
+    def of_loader(loader: DataLoader) -> Iterator[Owned]:
         for array in loader._arrays:
             yield 2, "data of a DataLoader", array
-    for leaf in found[Leaf]:
+
+    def of_leaf(leaf: Leaf) -> Iterator[Owned]:
         if leaf.grad is not None:
             of = f" of {names[id(leaf)]}" if id(leaf) in names else ""
             yield 2, f"gradient{of}", leaf.grad._data
-    for node in found[Node]:
+
+    def of_node(node: Node) -> Iterator[Owned]:
         for value in _flat(node.saved or ()):
             yield 3, f"kept by {node.name} for its backward pass", value
-    for tensor in found[Tensor]:
+
+    def of_tensor(tensor: Tensor) -> Iterator[Owned]:
         yield 4, "tensor", tensor._data
+
+    kinds: list[tuple[Any, Callable[[Any], Iterator[Owned]]]] = [
+        (_outermost(found[Module]), of_module),
+        (found[Optimizer], of_optimizer),
+        (found[DataLoader], of_loader),
+        (found[Leaf], of_leaf),
+        (found[Node], of_node),
+        (found[Tensor], of_tensor),
+    ]
+    for owners, arrays_of in kinds:
+        for owner in owners:
+            with suppress(AttributeError):  # one that is just being made has not all of its own
+                yield from arrays_of(owner)
 
 
 def _flat(values: Iterable[Any]) -> Iterator[Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import closing
+from contextlib import closing, nullcontext
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from gpugrad.data.dataset import TensorDataset
 from gpugrad.data.labelled import Dataset
 from gpugrad.data.prefetch import Prefetcher
-from gpugrad.device import CPU, CudaDevice, Device, as_device, device_of
+from gpugrad.device import CPU, CudaDevice, Device, as_device, default_device, device_of
 from gpugrad.errors import DataError, OptionError, StateError
 from gpugrad.random import Generator, default_generator
 from gpugrad.tensor import Tensor
@@ -31,7 +31,8 @@ class DataLoader:
         shuffle: draw a new order at the start of each epoch.
         drop_last: leave out a last batch that is not full.
         generator: what draws the order; None takes the default one.
-        device: where the batches shall be; None leaves the data where it is.
+        device: where the batches shall be; None leaves the data where it is (with
+            keep_on="host": the default device).
         keep_on: "device" moves all of the data to `device` once. "host", for data that does not
             fit there, gathers each batch on the host and copies it while the GPU still computes
             with the one before. On the CPU both are the same.
@@ -62,7 +63,13 @@ class DataLoader:
             raise OptionError(f"DataLoader: batch_size={batch_size!r} must be a whole number")
         if batch_size < 1:
             raise OptionError(f"DataLoader: batch_size={batch_size} must be at least 1")
-        self.dataset = _as_tensor_dataset(dataset)
+        target = None if device is None and keep_on == "device" else as_device(device)
+        self._prefetcher: Prefetcher | None = None
+        if keep_on == "host" and isinstance(target, CudaDevice):
+            self._prefetcher = Prefetcher(target, int(batch_size))
+            target = CPU
+        with nullcontext() if target is None else default_device(target):
+            self.dataset = _as_tensor_dataset(dataset)
         self.batch_size = int(batch_size)
         self.shuffle = shuffle
         self.drop_last = drop_last
@@ -80,11 +87,6 @@ class DataLoader:
                 f"are {self._examples} examples"
             )
         tensors = self.dataset.tensors
-        target = None if device is None else as_device(device)
-        self._prefetcher: Prefetcher | None = None
-        if keep_on == "host" and isinstance(target, CudaDevice):
-            self._prefetcher = Prefetcher(target, self.batch_size)
-            target = CPU
         if target is not None:
             tensors = tuple(tensor.to(target) for tensor in tensors)
         # take() copies a strided array whole at each call, so strided data is copied here, once.

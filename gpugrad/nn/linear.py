@@ -85,4 +85,6 @@ def new_parameter(
     wanted = default_float() if dtype is None else as_dtype(dtype)
     if wanted.kind != "f":
         raise DtypeError(f"a layer's parameters are floating, not {wanted}")
-    return Parameter._made(as_device(device).xp.zeros(shape, dtype=wanted))
+    place = as_device(device)
+    with place.use():
+        return Parameter._made(place.xp.zeros(shape, dtype=wanted))
