@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, ClassVar
 
-from gpugrad.cuda.failures import failures, told
 from gpugrad.device import CPU
 from gpugrad.errors import GraphError, OptionError
 from gpugrad.mode import enable_grad
@@ -184,7 +183,7 @@ class Optimizer:
         buffers = []
         for positions in kinds.values():
             part = {new: saved[old] for new, old in enumerate(positions) if old in saved}
-            with tensors[positions[0]].device.use():
+            with tensors[positions[0]].device.use(f"{self._name}(params)"):
                 buffers.append(FlatBuffer([tensors[i] for i in positions], slots, part))
         self._laid[index : index + 1] = [buffers]
         self._ids[index : index + 1] = [list(map(id, tensors))]
@@ -262,15 +261,12 @@ class Optimizer:
         if collected is None:
             self._catch_up()
             collected = self._collect() or []
-        try:
-            for group, buffer, gradients in collected:
-                if buffer.device is CPU:
+        for group, buffer, gradients in collected:
+            if buffer.device is CPU:
+                buffer.step(self, group, gradients)
+            else:
+                with buffer.device.use(f"{self._name}.step"):
                     buffer.step(self, group, gradients)
-                else:
-                    with buffer.device.use():
-                        buffer.step(self, group, gradients)
-        except failures() as error:
-            raise told(f"{self._name}.step", error) from None
         return loss
 
     def zero_grad(self, set_to_none: bool = True) -> None:
