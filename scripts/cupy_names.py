@@ -3,13 +3,15 @@
     python scripts/cupy_names.py
 
 It needs CuPy but no GPU, and rewrites `gpugrad/cuda/simulated/cupy_names.json`: the version, the
-names of functions with their parameters, and the members of NumPy's arrays that CuPy's lack.
+names of functions and methods with their parameters, and the other members of arrays. Methods are
+written in Cython, so their parameters are read from the first lines of their docstrings.
 """
 
 from __future__ import annotations
 
 import inspect
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,16 @@ import cupy
 import numpy as np
 
 TARGET = Path(__file__).parents[1] / "gpugrad" / "cuda" / "simulated" / "cupy_names.json"
+STARS = {inspect.Parameter.VAR_POSITIONAL: "*", inspect.Parameter.VAR_KEYWORD: "**"}
+
+
+def parameters(method: Any) -> list[str]:
+    """Those of a method beside self: `f(self, T b, *axes, out=None) -> T` has three."""
+    found = re.match(r"[\w.]+\((.*)\)", (method.__doc__ or "").partition("\n")[0])
+    if found is None:
+        return []
+    named = [part.partition("=")[0].split()[-1] for part in found[1].split(",")]
+    return [name for name in named if name != "self"]
 
 
 def offered() -> dict[str, Any]:
@@ -29,19 +41,23 @@ def offered() -> dict[str, Any]:
             continue
         if isinstance(value, cupy.ufunc):
             ufuncs.append(name)
+        elif value is getattr(np, name, None):
+            functions[name] = []  # NumPy's own, whose parameters are NumPy's
         elif callable(value):
             try:
-                functions[name] = list(inspect.signature(value).parameters)
+                found = inspect.signature(value).parameters.values()
+                functions[name] = [
+                    STARS.get(p.kind, "") + p.name for p in found if p.name != "self"
+                ]
             except ValueError:  # written in Cython without one
                 functions[name] = []
-    absent = sorted(
-        name for name in set(dir(np.ndarray)) - set(dir(cupy.ndarray)) if name[0] != "_"
-    )
+    members = {name: getattr(cupy.ndarray, name) for name in dir(cupy.ndarray) if name[0] != "_"}
     return {
         "cupy": cupy.__version__,
         "functions": functions,
         "ufuncs": ufuncs,
-        "absent_members": absent,
+        "attributes": sorted(name for name, value in members.items() if not callable(value)),
+        "methods": {name: parameters(v) for name, v in sorted(members.items()) if callable(v)},
     }
 
 

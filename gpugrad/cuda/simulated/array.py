@@ -16,11 +16,9 @@ import numpy as np
 from numpy.lib.mixins import NDArrayOperatorsMixin
 
 from gpugrad.cuda.simulated.memory import Allocation, placed, unwritten
+from gpugrad.cuda.simulated.names import check_parameters, cupy_names
 
 HostArray = np.ndarray[Any, Any]
-# What cupy.ndarray lacks of numpy.ndarray's members, or has with fewer parameters.
-ABSENT = frozenset(["byteswap", "getfield", "newbyteorder", "resize", "setfield", "to_device"])
-
 HOOK = "__cupy_override_elementwise_kernel__"  # what CuPy's ufuncs ask of their arguments
 EXPECTED = "expected cupy._core.core._ndarray_base"  # as CuPy's errors say
 
@@ -93,9 +91,9 @@ class SimArray(NDArrayOperatorsMixin):
         """A copy on the host."""
         return self._host.copy()
 
-    def item(self, *place: int) -> Any:
-        """One element as a Python number."""
-        return self._host.item(*place)
+    def item(self) -> Any:
+        """The only element as a Python number."""
+        return self._host.item()
 
     def tolist(self) -> Any:
         """The elements as nested lists of Python numbers."""
@@ -146,12 +144,18 @@ class SimArray(NDArrayOperatorsMixin):
         return called(function, args, options)
 
     def __getattr__(self, name: str) -> Any:
-        if name.startswith("__") or name in ABSENT:
-            raise AttributeError(name)
+        names = cupy_names()
+        if name not in names["methods"] and name not in names["attributes"]:
+            raise AttributeError(f"'cupy.ndarray' object has no attribute {name!r}")
         value = getattr(self._host, name)
         if not callable(value):
             return wrapped(value, [self])
-        return lambda *args, **options: called(value, args, options, self)
+
+        def method(*args: Any, **options: Any) -> Any:
+            check_parameters(f"cupy.ndarray.{name}", names["methods"][name], args, options)
+            return called(value, args, options, self)
+
+        return method
 
     def __setattr__(self, name: str, value: Any) -> None:
         if name == "shape":
