@@ -56,7 +56,7 @@ def compiled_call(primitive: Primitive, count: int, first_output: bool = False) 
         "_primitive": primitive, "_forward": primitive.forward, "_cpu": CPU.xp,
         "_namespace_of": namespace_of, "_mode_now": mode, "_ndarray": np.ndarray,
         "_asarray": as_array, "_new": object.__new__, "_Tensor": Tensor, "_Output": Output,
-        "_shared_version": shared_version,
+        "_shared_version": shared_version, "_holds_tensor": _holds_tensor,
         "_converted": converted, "_defaults": primitive.defaults, "_type": type, "_map": map,
         "_float": float, "_plans": primitive.plans(count),
     }  # fmt: skip
@@ -95,7 +95,7 @@ def _lines(p: Primitive, names: list[str], first_output: bool) -> list[str]:
         f"    if {unsuited}: {again}",
         "    if _xp is None:",  # an array that is not NumPy's
         f"        _xp = _namespace_of({arrays})",
-        f"        if _xp is None: {again}",
+        f"        if _xp is None{_tensors_in(p.options)}: {again}",
         "    try:",
         f"        _y = {forward}(_xp, {arrays}{''.join(f', {n}={n}' for n in p.options)})",
         "    except _wrong() as _error:",
@@ -139,6 +139,24 @@ def _lines(p: Primitive, names: list[str], first_output: bool) -> list[str]:
         *_wrapped("_result", "_y", "_node", "_version"),
         "    return _result",
     ]
+
+
+def _tensors_in(options: list[str]) -> str:
+    """What is asked of options beside arrays of a GPU: NumPy reads an axis that is a tensor."""
+    return f" or _holds_tensor(({', '.join(options)},))" if options else ""
+
+
+def _holds_tensor(value: Any) -> bool:
+    if type(value) is tuple or type(value) is list:
+        return any(map(_holds_tensor, value))
+    return type(value) in TYPES
+
+
+def _read(value: Any) -> Any:
+    """An option with numbers in the places of tensors."""
+    if type(value) is tuple or type(value) is list:
+        return type(value)(map(_read, value))
+    return value.tolist() if type(value) in TYPES else value
 
 
 def _wrapped(name: str, array: str, node: str, version: str = "None") -> list[str]:
@@ -205,7 +223,7 @@ def converted(
     # On a device that is not the current one of this thread; or simply the call again.
     device = next((device_of(a._data) for a in unified if isinstance(a, Tensor)), CPU)
     with device.use():
-        return primitive(*unified, **options)
+        return primitive(*unified, **{name: _read(value) for name, value in options.items()})
 
 
 def shared_version(args: tuple[Any, ...], y: Any) -> Version | None:

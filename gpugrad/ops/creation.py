@@ -12,7 +12,7 @@ from gpugrad.dtypes import as_dtype, default_float
 from gpugrad.errors import OptionError, ShapeError
 from gpugrad.fast_path import Kernel
 from gpugrad.ops.arithmetic import positive, where
-from gpugrad.ops.axes import is_one
+from gpugrad.ops.axes import as_tuple, is_one
 from gpugrad.ops.core import astype, broadcast_to
 from gpugrad.random import Generator, as_shape, default_generator
 from gpugrad.tensor import Tensor, asarray
@@ -33,7 +33,7 @@ def _made(shape: Any, value: Any, dtype: Any, device: Place) -> Tensor:
     place = as_device(device)
     try:
         with place.use():
-            return Tensor._wrap(place.xp.full(shape, value, dtype=dtype))
+            return Tensor._wrap(place.xp.full(as_tuple(shape), value, dtype=dtype))
     except (ValueError, TypeError):
         raise ShapeError(f"{shape!r} is not a shape: use integers >= 0") from None
 
@@ -55,11 +55,12 @@ def ones(shape: Shape, dtype: Any = None, device: Place = None) -> Tensor:
 
 def full(shape: Shape, value: Any, dtype: Any = None, device: Place = None) -> Tensor:
     """`value` everywhere, of the dtype it would have as a tensor (or `dtype`)."""
-    value = asarray(value, device=device)
+    number = isinstance(value, (bool, int, float, np.generic))
+    value = asarray(value, device="cpu" if number else device)
     wanted = value.dtype if dtype is None else as_dtype(dtype)
-    if value.requires_grad or value.ndim:
+    if value.requires_grad or value.ndim or not value.device.xp.on_host:
         return positive(broadcast_to(astype(value, wanted), shape))  # type: ignore[no-any-return]
-    return _made(shape, value.item(), wanted, value.device)
+    return _made(shape, value.item(), wanted, device if number else value.device)
 
 
 def zeros_like(x: Any, dtype: Any = None) -> Tensor:
@@ -101,6 +102,7 @@ def arange(
         as_dtype(dtype) if dtype is not None else np.dtype("int64") if whole else default_float()
     )
     try:
+        first, end, step = (_number(v) for v in (first, end, step))
         return _put(np.arange(first, end, step).astype(wanted), device)
     except (TypeError, ValueError, OverflowError):
         raise OptionError(
@@ -128,9 +130,7 @@ def linspace(
     return _put(np.linspace(start, stop, num).astype(wanted), device)
 
 
-def eye(
-    rows: int, columns: int | None = None, dtype: Any = None, device: Place = None
-) -> Tensor:
+def eye(rows: int, columns: int | None = None, dtype: Any = None, device: Place = None) -> Tensor:
     """Ones on the diagonal, zeros elsewhere."""
     wanted = default_float() if dtype is None else as_dtype(dtype)
     size = rows, rows if columns is None else columns
@@ -139,6 +139,10 @@ def eye(
     if min(size) < 0:
         raise ShapeError(f"eye: {size} is not a shape: use integers >= 0")
     return _put(np.eye(*size, dtype=wanted), device)
+
+
+def _number(value: Any) -> Any:
+    return value.numpy().item() if isinstance(value, Tensor) else value
 
 
 def _put(array: Any, device: Place) -> Tensor:
