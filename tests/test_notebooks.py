@@ -157,6 +157,7 @@ def test_a_kernel_is_written_in_the_notebook(simulated, tmp_path):
     printed = execute("write_a_kernel", tmp_path, simulated)
     assert "hasty: a load of 4 bytes outside its allocation" in printed
     assert "0 bytes past the end of gate (4000 bytes" in printed
+    assert float(re.search(r"^as the expression within (\S+)$", printed, re.M)[1]) < 1e-6
     assert "12 bytes an element\n250 sectors loaded, where 250 would do" in printed
     assert re.search(r"\| +out\[i\] = x\[i\] \* g", printed)  # the cell's source, line by line
     assert "colliding: a race on byte 0 of total" in printed
