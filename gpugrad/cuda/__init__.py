@@ -62,10 +62,17 @@ def _on(name: str, device: Any) -> Any:
 
 
 def synchronize(device: Any = None) -> None:
-    """Wait until the device has done all that it was given."""
+    """Wait until the device has done all that it was given.
+
+    Raises:
+        GradError: within `gg.detect_anomaly()`, what a check of values on the device found.
+    """
+    from gpugrad.later import raise_pending
+
     gpu, current = _on("synchronize", device)
     with current:
         gpu.synchronize()
+        raise_pending()
 
 
 def memory_allocated(device: Any = None) -> int:

@@ -134,14 +134,14 @@ def test_views_of_cupys_arrays_count_once(monkeypatch):
         lambda: SimpleNamespace(array=cupy.ndarray, index_of=lambda a: int(a.data.device_id)),
     )
 
-    def array(address, shape, device=0):
+    def array(address, shape, device=5):
         memory = cupy.cuda.UnownedMemory(address, 4096, None, device_id=device)
         return cupy.ndarray(shape, "f", memptr=cupy.cuda.MemoryPointer(memory, 0))
 
-    whole, elsewhere = array(0x7000, (32, 32)), array(0x7000, (32, 32), device=1)
+    whole, elsewhere = array(0x7000, (32, 32)), array(0x7000, (32, 32), device=6)
     arrays = [whole, whole[1:], whole.T, array(0x9000, (32, 32)), elsewhere]
-    assert [(row.count, row.shape, row.nbytes) for row in live.live(0)] == [(2, (32, 32), 8192)]
-    assert [(row.count, row.nbytes) for row in live.live(1)] == [(1, 4096)]
+    assert [(row.count, row.shape, row.nbytes) for row in live.live(5)] == [(2, (32, 32), 8192)]
+    assert [(row.count, row.nbytes) for row in live.live(6)] == [(1, 4096)]
     assert arrays
 
 
