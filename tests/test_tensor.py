@@ -748,6 +748,32 @@ def test_at_with_repeated_indices():
     assert x.grad.tolist() == [1.0, 10.0, 100.0]
 
 
+def test_at_writes_each_value_to_its_own_place():
+    t = gg.zeros((2, 3))
+    assert t.at[:, np.array([2, 0])].set(gg.tensor([[1.0, 2.0], [3.0, 4.0]])).tolist() == [
+        [2.0, 0.0, 1.0],
+        [4.0, 0.0, 3.0],
+    ]
+    assert t.at[np.array([1, -1, 0]), np.array([0, 0, 1])].set(
+        gg.tensor([1.0, 2.0, 3.0])
+    ).tolist() == [[0.0, 3.0, 0.0], [2.0, 0.0, 0.0]]
+    assert t.at[np.array([], int)].set(gg.ones((0, 3))).tolist() == t.tolist()
+    with gg.no_grad():
+        leaf = gg.zeros(3).requires_grad_()
+        leaf[np.array([1, 1, 2])] = gg.tensor([1.0, 2.0, 3.0])
+    assert leaf.tolist() == [0.0, 2.0, 3.0]
+
+
+@pytest.mark.parametrize("dtype", EVERY)
+def test_at_adds_in_every_dtype(dtype):
+    v = [1, 2, 3] if dtype == "bool" or dtype[0] == "u" else [-1, 2, -3]
+    t, v = gg.tensor([1, 0, 1], dtype=dtype), gg.tensor(v, dtype=dtype)
+    wanted = t.numpy().copy()
+    np.add.at(wanted, [0, 0, 2], v.numpy())
+    found = t.at[np.array([0, 0, 2])].add(v)
+    np.testing.assert_array_equal(found.numpy(), wanted, strict=True)
+
+
 def test_at_get_and_dtypes():
     t = gg.tensor([1.0, 2.0])
     assert t.at[1].get().item() == 2.0
