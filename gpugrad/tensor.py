@@ -551,7 +551,7 @@ def asarray(
     if not isinstance(obj, Tensor):
         return Tensor(obj, dtype, device)
     moved = obj if device is None else _moved(obj, as_device(device))
-    return moved if dtype is None else moved.astype(dtype)  # type: ignore[no-any-return]
+    return moved if dtype is None else moved.astype(dtype)
 
 
 def _place(array: Any, device: Device | str | None) -> Device:

@@ -13,6 +13,7 @@ import numpy as np
 
 from gpugrad import ops
 from gpugrad.cuda import device_count
+from gpugrad.cuda.backend import backend
 from gpugrad.cuda.failures import failures, told
 from gpugrad.device import ARRAYS, CPU, Device, as_array, beside, cuda_namespace, device_of
 from gpugrad.dtypes import Dtype
@@ -197,7 +198,11 @@ def cotangent_for(out: Tensor, gradient: Any, caller: str) -> Tensor:
 @functools.cache
 def _one(shape: tuple[int, ...], dtype: Dtype, device: Device) -> Any:
     """The cotangent 1 of a tensor with one element; nobody writes to it."""
-    return device.xp.ones(shape, dtype=dtype)
+    one = device.xp.ones(shape, dtype=dtype)
+    if device != CPU:
+        with device.use():  # a later pass may use it on another stream, which waits for nothing
+            backend().current_stream().synchronize()
+    return one
 
 
 @method("backward")
@@ -247,8 +252,11 @@ def _accumulate(root: Vertex, g: Any, retain_graph: bool, differentiable: bool) 
             leaf.grad = share if held is None else held + share
         else:
             if held is not None:
-                with beside(share):
-                    share = held._data + share
+                try:
+                    with beside(share):
+                        share = held._data + share
+                except failures() as error:
+                    raise told("backward, adding to .grad", error) from None
             leaf.grad = Tensor._wrap(share if type(share) is np.ndarray else as_array(share))
 
 

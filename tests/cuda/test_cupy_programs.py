@@ -143,6 +143,24 @@ def test_cupys_array_comes_in_and_goes_out_without_a_copy(cp):
     assert t.numpy()[0, 0] == 9.0
 
 
+def test_what_is_kept_for_later_passes_is_waited_for_once(monkeypatch):
+    from gpugrad.autodiff.backward import _one
+    from gpugrad.cuda.backend import backend
+
+    waits = []
+
+    class Watched:
+        def synchronize(self):
+            waits.append("waited")
+
+    monkeypatch.setattr(type(backend()), "current_stream", lambda self: Watched())
+    _one.cache_clear()
+    t = gg.tensor(X, device="cuda", requires_grad=True)
+    for _ in range(2):
+        gg.sum(t * t).backward()
+    assert waits == ["waited"]
+
+
 @pytest.mark.skipif(not gg.cuda.is_simulated(), reason="the simulated card is a T4")
 def test_tf32_is_refused_by_a_card_without_it():
     message = r"cuda:0 \(simulated.*7\.5, and TensorFloat-32 begins with 8\.0\n  help: leave it off"
