@@ -33,12 +33,15 @@ HELP = {
     "may be deleted at any time",
     "CUDA_ERROR_UNSUPPORTED_PTX_VERSION": "the driver is older than the compiler: update it",
     "cudaErrorInsufficientDriver": "gpugrad doctor says which driver or package is missing",
+    "CUDA_ERROR_OUT_OF_MEMORY": "gg.cuda.empty_cache() gives the driver what CuPy keeps for new "
+    "arrays",
     "CUBLAS_STATUS_NOT_INITIALIZED": "too little memory is left for cuBLAS: free some, "
     "gg.cuda.memory_summary() says what is live",
 }
 RUNTIME_NAMES = {
     "cudaErrorIllegalAddress": "CUDA_ERROR_ILLEGAL_ADDRESS",
     "cudaErrorInvalidResourceHandle": "CUDA_ERROR_INVALID_HANDLE",
+    "cudaErrorMemoryAllocation": "CUDA_ERROR_OUT_OF_MEMORY",
     "cudaErrorContextIsDestroyed": "CUDA_ERROR_INVALID_CONTEXT",
     "cudaErrorInitializationError": "CUDA_ERROR_INVALID_CONTEXT",
     "cudaErrorNoKernelImageForDevice": "CUDA_ERROR_NO_BINARY_FOR_GPU",

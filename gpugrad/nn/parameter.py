@@ -66,8 +66,9 @@ def overwrite(tensor: Tensor, values: Any, writer: str) -> None:
     if isinstance(values, np.ndarray):
         values = tensor.device.put(values)
     if tensor._version is None or tensor._version is FOREIGN:
-        fresh = tensor.device.xp.empty_like(tensor._data, order="C")
-        fresh[...] = values
+        with tensor.device.use(writer):
+            fresh = tensor.device.xp.empty_like(tensor._data, order="C")
+            fresh[...] = values
         tensor._data = fresh
         tensor._version = None
     else:

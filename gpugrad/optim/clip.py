@@ -54,14 +54,15 @@ def clip_grad_norm_(
     common_device(who, {f"parameters[{k}]": tensor for k, tensor in enumerate(tensors)})
     xp = device.xp
     if not xp.on_host:
-        done = CLIP(xp, gradients, float(max_norm), float(norm_type))
+        with device.use(who):
+            done = CLIP(xp, gradients, float(max_norm), float(norm_type))
         if done is not NotImplemented:
             total, scaled = done
             _check_finite(who, norm_type, total, error_if_nonfinite)
             for tensor, gradient in zip(tensors, scaled, strict=True):
                 tensor.grad = Tensor._wrap(gradient)
             return Tensor._wrap(total)
-    with np.errstate(all="ignore"):
+    with device.use(who), np.errstate(all="ignore"):
         norms = [_norm(xp, gradient, float(norm_type)) for gradient in gradients]
         total = _norm(xp, xp.stack(norms), float(norm_type))
         _check_finite(who, norm_type, total, error_if_nonfinite)
@@ -103,7 +104,8 @@ def clip_grad_value_(parameters: Tensor | Iterable[Tensor], clip_value: float) -
     limit = float(clip_value)
     for tensor in _with_gradients(who, parameters):
         xp, gradient = tensor.device.xp, tensor.grad._data  # type: ignore[union-attr]
-        tensor.grad = Tensor._wrap(xp.asarray(xp.clip(gradient, -limit, limit)))
+        with tensor.device.use(who):
+            tensor.grad = Tensor._wrap(xp.asarray(xp.clip(gradient, -limit, limit)))
 
 
 def _with_gradients(who: str, parameters: Any) -> list[Tensor]:

@@ -25,17 +25,25 @@ on_a_gpu = pytest.mark.skipif(
 @pytest.fixture
 def room(monkeypatch):
     """A function that leaves so many bytes to new arrays."""
-    gc.collect()
     gc.disable()  # what is let go of must be freed without it
     if gg.cuda.is_simulated():
         from gpugrad.cuda.simulated.memory import POOL
 
-        yield lambda nbytes: monkeypatch.setattr(POOL, "total", POOL.used + nbytes)
+        def leave(nbytes):
+            gc.collect()
+            monkeypatch.setattr(POOL, "total", POOL.used + nbytes)
+
+        yield leave
     else:
         pool = pytest.importorskip("cupy").get_default_memory_pool()
-        pool.free_all_blocks()
         before = pool.get_limit()
-        yield lambda nbytes: pool.set_limit(size=pool.total_bytes() + nbytes)
+
+        def leave(nbytes):
+            gc.collect()
+            pool.free_all_blocks()
+            pool.set_limit(size=pool.total_bytes() + nbytes)
+
+        yield leave
         pool.set_limit(size=before)
     gc.enable()
 
@@ -201,6 +209,32 @@ def backward(device, room):
     return loss.backward
 
 
+def adding(device, room):
+    x = gg.zeros(LARGE, device=device).requires_grad_()
+    (x * 3).sum().backward()
+    loss = (x * 3).sum()
+    room(6 * MIB)  # for the gradient, but not for the sum with the one before
+    return lambda: loss.backward() or x
+
+
+def gradients(device, room):
+    x = gg.zeros(LARGE, device=device).requires_grad_()
+    (x * 3).sum().backward()
+    gc.collect()
+    room(2 * MIB)
+    return x
+
+
+def clip_norm(device, room):
+    x = gradients(device, room)
+    return lambda: gg.optim.clip_grad_norm_([x], 1.0)
+
+
+def clip_value(device, room):
+    x = gradients(device, room)
+    return lambda: gg.optim.clip_grad_value_([x], 1.0)
+
+
 def tangent(device, room):
     x = gg.zeros((512, 512), device=device)
     room(2 * MIB + 4096)  # enough for the expression
@@ -240,6 +274,9 @@ DOORS = {
         PUT,
     ),
     "backward": (backward, r"^backward through \w+: out of memory on cuda:0: 1.0 MiB more do not"),
+    "adding to .grad": (adding, r"^backward, adding to \.grad: out of memory on cuda:0: 4.0 MiB"),
+    "clip_grad_norm_": (clip_norm, r"^clip_grad_norm_: out of memory on cuda:0: 4.0 MiB more"),
+    "clip_grad_value_": (clip_value, r"^clip_grad_value_: out of memory on cuda:0: 4.0 MiB more"),
     "tangent": (tangent, r"out of memory on cuda:0: 1.0 MiB more do not fit"),
     "optimizer": (optimizer, r"^Adam\(params\): out of memory on cuda:0: 4.0 MiB more do not fit"),
 }
@@ -345,3 +382,18 @@ def test_nothing_is_translated_before_a_gpu_is_used(monkeypatch):
 
     monkeypatch.setattr(backend, "in_use", lambda: None)
     assert failures.failures() == ()
+
+
+@pytest.mark.once
+@pytest.mark.parametrize(("limit", "free"), [(0, 1000 + 300), (5000, 1000), (100_000, 1300)])
+def test_what_cupy_has_free(monkeypatch, limit, free):
+    pytest.importorskip("cupy")
+    from gpugrad.cuda import cupy_backend
+
+    pool = SimpleNamespace(free_bytes=lambda: 300, used_bytes=lambda: 4000, get_limit=lambda: limit)
+    fake = SimpleNamespace(
+        get_default_memory_pool=lambda: pool,
+        cuda=SimpleNamespace(Device=lambda: SimpleNamespace(mem_info=(1000, 9000))),
+    )
+    monkeypatch.setattr(cupy_backend, "cupy", fake)
+    assert cupy_backend.CupyBackend.free_bytes(SimpleNamespace()) == free
