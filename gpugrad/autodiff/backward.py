@@ -252,11 +252,11 @@ def _accumulate(root: Vertex, g: Any, retain_graph: bool, differentiable: bool) 
             leaf.grad = share if held is None else held + share
         else:
             if held is not None:
-                try:
-                    with beside(share):
+                if type(share) is np.ndarray:
+                    share = held._data + share
+                else:
+                    with device_of(share).use("backward, adding to .grad"):
                         share = held._data + share
-                except failures() as error:
-                    raise told("backward, adding to .grad", error) from None
             leaf.grad = Tensor._wrap(share if type(share) is np.ndarray else as_array(share))
 
 
