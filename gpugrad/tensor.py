@@ -186,6 +186,11 @@ class Tensor:
                     f"grad: a gradient has its tensor's shape and dtype\n"
                     f"  tensor: {describe(self)}\n  grad: {describe(value)}"
                 )
+            if value.device != self.device:
+                raise DeviceError(
+                    f"grad: a gradient is where its tensor is, on {self.device}, "
+                    f"not on {value.device}\n  help: value.to({str(self.device)!r})"
+                )
         self._node.grad = value
 
     # Gradients switched on and off

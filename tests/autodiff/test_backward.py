@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import gpugrad as gg
-from gpugrad.errors import DtypeError, GraphError, ShapeError
+from gpugrad.errors import DeviceError, DtypeError, GraphError, ShapeError
 
 X = np.array([0.5, -1.5, 2.0])
 
@@ -318,6 +318,16 @@ def test_a_wrong_grad_is_refused(value, error, message, device):
     x = leaf()
     with pytest.raises(error, match=message.replace("DEVICE", str(device))):
         x.grad = value()
+
+
+def test_a_grad_elsewhere_is_refused(device):
+    x = leaf()
+    elsewhere = gg.ones(3, "float64", device="cpu")
+    if elsewhere.device == device:
+        x.grad = elsewhere
+    else:
+        with pytest.raises(DeviceError, match=r"on cuda:0, not on cpu\n  help: value\.to\('cuda"):
+            x.grad = elsewhere
 
 
 def test_a_constant_holds_no_grad():
