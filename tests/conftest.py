@@ -13,7 +13,6 @@ import gpugrad as gg
 from gpugrad.dtypes import default_float, float32, set_default_dtype
 from gpugrad.namespace import PRIMITIVES
 
-
 SIMULATED = gg.cuda.is_simulated()
 # Where each test runs: on the CPU, and on a GPU if there is one; or on the simulated one alone.
 DEVICES = [] if SIMULATED else ["cpu"]

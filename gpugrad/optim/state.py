@@ -85,9 +85,7 @@ def unpack(
             found = _entry_problems(f"state[{index}]", entry, names, tensor)
             problems += found
             if not found and names:
-                arrays = {
-                    k: tensor.device.put(_array(v)) for k, v in entry.items() if k != "step"
-                }
+                arrays = {k: tensor.device.put(_array(v)) for k, v in entry.items() if k != "step"}
                 steps = int(_array(entry["step"]).item()) if optimizer.counts else 1
                 states[-1][position] = (steps, arrays)
     problems += [f"extra: state[{index}]" for index in sorted(entries.keys() - claimed)]
