@@ -9,7 +9,6 @@ import sys
 from numba import cuda, float32, int32
 
 import gpugrad as gg
-from gpugrad.kernel import kernel
 
 
 def swiglu(xp, x, gate, /):
@@ -17,7 +16,7 @@ def swiglu(xp, x, gate, /):
     return x * gate * xp.sigmoid(gate)
 
 
-@kernel(like=swiglu)
+@gg.kernel(like=swiglu)
 def fused(x, gate, out):
     i = int32(cuda.grid(1))
     while i < out.size:  # any number of blocks does: each thread strides over the rest

@@ -31,7 +31,6 @@ from numba import cuda, float32, int32
 
 import gpugrad as gg
 from gpugrad import simulate
-from gpugrad.kernel import kernel
 
 # %% [markdown]
 # ## The device
@@ -171,12 +170,12 @@ print(f"{fits.blocks} blocks of 256 threads fill a multiprocessor to {fits.fract
 # %% [markdown]
 # ## An operation with derivatives
 #
-# `kernel(like=swiglu)` joins the two: an operation that runs the kernel on a GPU and the expression
+# `gg.kernel(like=swiglu)` joins the two: an operation that runs the kernel on a GPU and the expression
 # elsewhere, and whose derivatives are the expression's, of any order. It can stand as a decorator
-# above the kernel: `@kernel(like=swiglu)`.
+# above the kernel: `@gg.kernel(like=swiglu)`.
 
 # %%
-fused = kernel(like=swiglu)(striding)
+fused = gg.kernel(like=swiglu)(striding)
 
 a, b = gg.tensor(x, device=device), gg.tensor(gate, device=device)
 y = fused(a, b)
