@@ -170,9 +170,9 @@ print(f"{fits.blocks} blocks of 256 threads fill a multiprocessor to {fits.fract
 # %% [markdown]
 # ## An operation with derivatives
 #
-# `gg.kernel(like=swiglu)` joins the two: an operation that runs the kernel on a GPU and the expression
-# elsewhere, and whose derivatives are the expression's, of any order. It can stand as a decorator
-# above the kernel: `@gg.kernel(like=swiglu)`.
+# `gg.kernel(like=swiglu)` joins the two: an operation that runs the kernel on a GPU and the
+# expression elsewhere, and whose derivatives are the expression's, of any order. It can stand as a
+# decorator above the kernel: `@gg.kernel(like=swiglu)`.
 
 # %%
 fused = gg.kernel(like=swiglu)(striding)
