@@ -35,10 +35,11 @@ from gpugrad.dtypes import (
     uint64,
 )
 from gpugrad.kernel import kernel
+from gpugrad.making import asarray, tensor
 from gpugrad.mode import detect_anomaly, enable_grad, is_grad_enabled, no_grad
 from gpugrad.primitive import primitive
 from gpugrad.random import Generator, default_generator, manual_seed
-from gpugrad.tensor import Tensor, asarray, tensor
+from gpugrad.tensor import Tensor
 
 if TYPE_CHECKING:
     from gpugrad import data, nn, optim, train

@@ -14,8 +14,9 @@ import numpy as np
 
 from gpugrad.dtypes import KNOWN, Dtype, default_float
 from gpugrad.errors import DtypeError, GradError, OptionError
+from gpugrad.making import asarray
 from gpugrad.namespace import PRIMITIVES
-from gpugrad.tensor import Tensor, asarray
+from gpugrad.tensor import Tensor
 
 if TYPE_CHECKING:
     from gpugrad.primitive import Primitive

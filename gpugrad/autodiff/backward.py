@@ -19,9 +19,10 @@ from gpugrad.device import ARRAYS, CPU, Device, as_array, beside, cuda_namespace
 from gpugrad.dtypes import Dtype
 from gpugrad.errors import AnomalyError, DtypeError, GraphError, ShapeError
 from gpugrad.graph import Leaf, Node, Several, Vertex
+from gpugrad.making import asarray
 from gpugrad.mode import WATCH, enable_grad, mode, no_grad
 from gpugrad.primitive import method
-from gpugrad.tensor import Tensor, asarray, describe
+from gpugrad.tensor import Tensor, describe
 from gpugrad.version import describe_place
 
 

@@ -11,8 +11,9 @@ from gpugrad.autodiff.transforms import grad, jvp
 from gpugrad.autodiff.tree import flatten
 from gpugrad.device import to_host
 from gpugrad.errors import DtypeError, GradientCheckError, OptionError
+from gpugrad.making import asarray
 from gpugrad.random import Generator
-from gpugrad.tensor import Tensor, asarray
+from gpugrad.tensor import Tensor
 
 # Relative and absolute tolerance. A central difference of step eps**(1/3) has an error of about
 # eps**(2/3): 4e-11 in float64, 2e-5 in float32, times the third derivative.

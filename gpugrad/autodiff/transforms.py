@@ -23,8 +23,9 @@ from gpugrad.device import ARRAYS, as_array, beside, to_host
 from gpugrad.errors import DtypeError, GraphError, OptionError, ShapeError
 from gpugrad.foreign import foreign_array
 from gpugrad.graph import Leaf, Vertex
+from gpugrad.making import asarray
 from gpugrad.mode import is_grad_enabled, transforming
-from gpugrad.tensor import Tensor, asarray, describe
+from gpugrad.tensor import Tensor, describe
 
 T = TypeVar("T")
 

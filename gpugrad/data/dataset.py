@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from gpugrad.errors import DataError, GraphError
-from gpugrad.tensor import Tensor, asarray
+from gpugrad.making import asarray
+from gpugrad.tensor import Tensor
 
 
 class TensorDataset:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from gpugrad.errors import DtypeError
+from gpugrad.making import asarray, tensor
 from gpugrad.nn import functional
 from gpugrad.nn.functional.reduction import check_reduction
 from gpugrad.nn.module import Module
-from gpugrad.tensor import Tensor, asarray, tensor
+from gpugrad.tensor import Tensor
 
 
 class _Loss(Module):

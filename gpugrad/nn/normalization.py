@@ -9,11 +9,12 @@ import numpy as np
 
 from gpugrad.device import Device, as_array, as_device
 from gpugrad.errors import ShapeError
+from gpugrad.making import asarray
 from gpugrad.nn import functional, init
 from gpugrad.nn.linear import new_parameter, positive
 from gpugrad.nn.module import Module
 from gpugrad.nn.parameter import Parameter
-from gpugrad.tensor import Tensor, asarray, describe
+from gpugrad.tensor import Tensor, describe
 
 
 class LayerNorm(Module):

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from gpugrad.errors import ShapeError
+from gpugrad.making import asarray
 from gpugrad.nn.module import Module
-from gpugrad.tensor import asarray, describe
+from gpugrad.tensor import describe
 
 
 class Flatten(Module):

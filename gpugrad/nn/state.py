@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from gpugrad.device import Device
 from gpugrad.errors import GradError, StateError
+from gpugrad.making import asarray
 from gpugrad.nn.parameter import overwrite
-from gpugrad.tensor import Tensor, asarray
+from gpugrad.tensor import Tensor
 
 if TYPE_CHECKING:
     from gpugrad.nn.module import Module

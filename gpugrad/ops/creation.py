@@ -11,11 +11,12 @@ from gpugrad.device import Device, as_device
 from gpugrad.dtypes import as_dtype, default_float
 from gpugrad.errors import OptionError, ShapeError
 from gpugrad.fast_path import Kernel
+from gpugrad.making import asarray
 from gpugrad.ops.arithmetic import positive, where
 from gpugrad.ops.axes import as_tuple, is_one
 from gpugrad.ops.core import astype, broadcast_to
 from gpugrad.random import Generator, as_shape, default_generator
-from gpugrad.tensor import Tensor, asarray
+from gpugrad.tensor import Tensor
 
 __all__ = [
     "arange", "eye", "full", "full_like", "linspace", "ones", "ones_like", "rand", "randn", "tril",

@@ -11,8 +11,9 @@ from gpugrad.device import device_of
 from gpugrad.errors import IndexRangeError
 from gpugrad.foreign import foreign_array
 from gpugrad.later import check_later
+from gpugrad.making import asarray
 from gpugrad.primitive import method, primitive
-from gpugrad.tensor import Tensor, asarray
+from gpugrad.tensor import Tensor
 
 __all__ = ["take", "take_along_axis"]
 

@@ -8,9 +8,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from gpugrad.errors import OptionError, ShapeError
+from gpugrad.making import asarray
 from gpugrad.ops.axes import as_tuple, is_one
 from gpugrad.primitive import method, primitive
-from gpugrad.tensor import Tensor, asarray
+from gpugrad.tensor import Tensor
 
 __all__ = [
     "concat", "expand_dims", "flatten", "flip", "matrix_transpose", "moveaxis", "permute_dims",

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from gpugrad.errors import GradError, OptionError, ShapeError
+from gpugrad.making import asarray
 from gpugrad.primitive import primitive
-from gpugrad.tensor import asarray
 
 __all__ = ["LINEAR_ACTIVATIONS", "dot", "einsum", "linear", "matmul", "outer"]
 

@@ -16,10 +16,11 @@ from gpugrad.device import device_of
 from gpugrad.dtypes import float16, float32
 from gpugrad.errors import GradError, GraphError, OptionError
 from gpugrad.graph import Node
+from gpugrad.making import asarray
 from gpugrad.mode import is_grad_enabled
 from gpugrad.ops.indexing import ARRAY, check_ranges, explain_index, numpy_key, split_key
 from gpugrad.primitive import method, primitive
-from gpugrad.tensor import Tensor, asarray
+from gpugrad.tensor import Tensor
 from gpugrad.version import FOREIGN, Version
 
 __all__ = ["scatter_add_rows"]

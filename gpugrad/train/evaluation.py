@@ -9,10 +9,11 @@ from typing import Any
 from gpugrad.data.loader import DataLoader
 from gpugrad.device import Device, as_device
 from gpugrad.errors import DataError
+from gpugrad.making import asarray
 from gpugrad.mode import no_grad
 from gpugrad.nn import Module
 from gpugrad.ops import concat
-from gpugrad.tensor import Tensor, asarray
+from gpugrad.tensor import Tensor
 from gpugrad.train.metrics import Loss, as_metrics, default_loss
 
 BATCH = 4096

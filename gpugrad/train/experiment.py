@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 
 from gpugrad.errors import AnomalyError, OptionError, StateError
+from gpugrad.making import asarray
 from gpugrad.nn import Module
 from gpugrad.random import Generator
 from gpugrad.saving import save
-from gpugrad.tensor import asarray
 from gpugrad.train.augment import ShiftImages
 from gpugrad.train.build import (
     Parts,

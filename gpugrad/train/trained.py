@@ -16,11 +16,11 @@ from gpugrad.data.rows import read_records
 from gpugrad.data.table_preparation import TablePreparation
 from gpugrad.device import Device
 from gpugrad.errors import DataError, FileError, StateError
+from gpugrad.making import asarray
 from gpugrad.nn import Module
 from gpugrad.nn.functional import softmax
 from gpugrad.random import Generator
 from gpugrad.saving import load as load_state
-from gpugrad.tensor import asarray
 from gpugrad.train.build import build_model
 from gpugrad.train.evaluation import predict
 from gpugrad.train.folder import CONFIG, MODEL, read_config

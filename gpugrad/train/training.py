@@ -14,12 +14,13 @@ from typing import Any
 
 from gpugrad.data.loader import DataLoader
 from gpugrad.errors import AnomalyError, OptionError, StateError
+from gpugrad.making import tensor
 from gpugrad.mode import enable_grad
 from gpugrad.nn import Module
 from gpugrad.optim import Optimizer
 from gpugrad.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 from gpugrad.random import Generator, default_generator
-from gpugrad.tensor import Tensor, tensor
+from gpugrad.tensor import Tensor
 from gpugrad.train.callbacks import Callback
 from gpugrad.train.evaluation import evaluate
 from gpugrad.train.metrics import LARGER_IS_BETTER, Loss, Metric

@@ -14,6 +14,7 @@ from gpugrad.device import ARRAYS
 @pytest.fixture
 def cupy_without_a_gpu(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Tensors hold CuPy's arrays, and no driver is asked for anything."""
+    pytest.importorskip("cupy", reason="needs CuPy, but no GPU")
     from tests.cuda.made_up import Stub, cp
 
     monkeypatch.setattr(backends, "backend", functools.cache(Stub))

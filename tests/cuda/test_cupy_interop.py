@@ -16,6 +16,9 @@ import pytest
 import gpugrad as gg
 from gpugrad import cupy_protocol, numpy_protocol, ops
 from gpugrad.errors import GradError, NumpyFunctionError
+
+pytest.importorskip("cupy", reason="needs CuPy, but no GPU")
+
 from tests.cuda.made_up import cp, made_up, requiring_grad
 
 pytestmark = [

@@ -14,6 +14,9 @@ import gpugrad as gg
 from gpugrad.cuda import backend as backends
 from gpugrad.errors import DtypeError, GraphError, MemberError
 from gpugrad.foreign import foreign_array
+
+pytest.importorskip("cupy", reason="needs CuPy, but no GPU")
+
 from tests.cuda.made_up import cp, made_up, requiring_grad
 
 pytestmark = [

@@ -7,7 +7,8 @@ import pytest
 
 from gpugrad.data import TensorDataset
 from gpugrad.errors import DataError, GraphError
-from gpugrad.tensor import Tensor, tensor
+from gpugrad.making import tensor
+from gpugrad.tensor import Tensor
 
 
 @pytest.fixture

@@ -10,8 +10,8 @@ import pytest
 from gpugrad.data import DataLoader, TensorDataset, load_digits
 from gpugrad.device import CPU
 from gpugrad.errors import DataError, DeviceError, OptionError, StateError
+from gpugrad.making import asarray
 from gpugrad.random import Generator, default_generator, manual_seed
-from gpugrad.tensor import asarray
 
 N = 23
 

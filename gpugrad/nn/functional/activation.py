@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from gpugrad.errors import OptionError
+from gpugrad.making import asarray
 from gpugrad.ops.activation import elu, gelu, leaky_relu, relu, sigmoid, silu, softplus
 from gpugrad.ops.activation import log_sigmoid as logsigmoid
 from gpugrad.ops.activation import log_softmax as _log_softmax
 from gpugrad.ops.activation import softmax as _softmax
 from gpugrad.ops.elementary import tanh
-from gpugrad.tensor import asarray
 
 __all__ = [
     "elu", "gelu", "leaky_relu", "log_softmax", "logsigmoid", "relu", "sigmoid", "silu", "softmax",

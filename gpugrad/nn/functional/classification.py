@@ -7,6 +7,7 @@ from typing import Any
 
 from gpugrad.errors import LabelError, OptionError, ShapeError
 from gpugrad.later import check_later
+from gpugrad.making import asarray
 from gpugrad.nn.functional.reduction import alike, as_tensor, check_batch, check_reduction, reduced
 from gpugrad.ops.activation import log_sigmoid
 from gpugrad.ops.activation import log_softmax as _log_softmax
@@ -14,7 +15,7 @@ from gpugrad.ops.arithmetic import where
 from gpugrad.ops.indexing import take_along_axis
 from gpugrad.ops.losses import softmax_cross_entropy
 from gpugrad.ops.manipulation import moveaxis
-from gpugrad.tensor import Tensor, asarray, describe
+from gpugrad.tensor import Tensor, describe
 
 
 def cross_entropy(

@@ -7,13 +7,14 @@ from typing import Any
 from gpugrad.dtypes import float16, float32
 from gpugrad.errors import IndexRangeError, OptionError, ShapeError
 from gpugrad.later import check_later
+from gpugrad.making import asarray
 from gpugrad.ops.arithmetic import where
 from gpugrad.ops.indexing import take
 from gpugrad.ops.normalization import dropout as counted
 from gpugrad.ops.normalization import masked_scale, standardize
 from gpugrad.ops.products import linear as _linear
 from gpugrad.random import Generator, default_generator
-from gpugrad.tensor import Tensor, asarray, describe
+from gpugrad.tensor import Tensor, describe
 
 
 def linear(input: Any, weight: Any, bias: Any = None) -> Any:

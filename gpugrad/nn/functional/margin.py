@@ -6,11 +6,12 @@ from typing import Any
 
 from gpugrad.errors import LabelError, OptionError, ShapeError
 from gpugrad.later import check_later
+from gpugrad.making import asarray
 from gpugrad.nn.functional.classification import check_labels
 from gpugrad.nn.functional.reduction import alike, check_batch, check_reduction, reduced
 from gpugrad.ops.activation import relu
 from gpugrad.ops.indexing import take_along_axis
-from gpugrad.tensor import Tensor, asarray, describe
+from gpugrad.tensor import Tensor, describe
 
 
 def hinge_loss(input: Any, target: Any, margin: float = 1.0, reduction: str = "mean") -> Any:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from gpugrad.errors import OptionError, ShapeError
-from gpugrad.tensor import Tensor, asarray, describe
+from gpugrad.making import asarray
+from gpugrad.tensor import Tensor, describe
 
 REDUCTIONS = ("mean", "sum", "none")
 
