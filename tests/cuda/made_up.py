@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import cupy as cp
-
 import gpugrad as gg
 from gpugrad.graph import Leaf
 
