@@ -11,6 +11,8 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from gpugrad.stand_ins import CUDA_STAND_INS, STAND_INS
+
 if TYPE_CHECKING:
     from collections.abc import Callable
     from contextlib import AbstractContextManager
@@ -18,60 +20,6 @@ if TYPE_CHECKING:
     from gpugrad.primitive import Primitive
 
 PRIMITIVES: dict[str, Primitive] = {}
-
-
-def _astype(module: Any) -> Callable[..., Any]:
-    return lambda x, dtype: x.astype(dtype, copy=False)
-
-
-def _cumulative_sum(module: Any) -> Callable[..., Any]:
-    return lambda x, axis: module.cumsum(x, axis=axis)
-
-
-def _reduction(ufunc: str) -> Callable[[Any], Callable[..., Any]]:
-    """A reduction without the Python layers around it, about 1 us less for a small array."""
-
-    def of(module: Any) -> Callable[..., Any]:
-        reduce = getattr(module, ufunc).reduce
-
-        def reduction(
-            x: Any, axis: Any = None, keepdims: bool = False, dtype: Any = None, **more: Any
-        ) -> Any:
-            return reduce(x, axis, dtype, None, keepdims, **more)
-
-        return reduction
-
-    return of
-
-
-StandIns = dict[str, "Callable[[Any], Callable[..., Any]]"]
-
-STAND_INS: StandIns = {  # of NumPy
-    "astype": _astype,  # NumPy 2.0 has neither this name
-    "cumulative_sum": _cumulative_sum,  # nor this one
-    "dot": lambda module: module.ndarray.dot,  # 0.1 us less than the function around it
-    # A permutation is in range; "clip" spares the check of it.
-    "rows": lambda module: lambda x, index: x.take(index, 0, None, "clip"),
-    "sum": _reduction("add"),
-    "max": _reduction("maximum"),
-    "min": _reduction("minimum"),
-}
-
-# Of CuPy, and of the simulated device: the names of the array API standard that it lacks.
-CUDA_STAND_INS: StandIns = {
-    "astype": _astype,
-    "bitwise_invert": lambda module: module.invert,
-    "cumulative_sum": _cumulative_sum,
-    "matrix_transpose": lambda module: lambda x: module.swapaxes(x, -1, -2),
-    "max": lambda module: _keyword_axis(module.max),  # CuPy's own take fewer options
-    "min": lambda module: _keyword_axis(module.min),
-    "rows": lambda module: lambda x, index: module.take(x, index, axis=0),
-}
-
-
-def _keyword_axis(reduction: Callable[..., Any]) -> Callable[..., Any]:
-    """A reduction of CuPy with the order of arguments that the rules use."""
-    return lambda x, axis=None, keepdims=False: reduction(x, axis=axis, keepdims=keepdims)
 
 
 def _without_xp(function: Callable[..., Any]) -> Callable[..., Any]:

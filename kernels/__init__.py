@@ -1,5 +1,5 @@
 """GPU kernels, one file each, written in Numba; installed as `gpugrad.kernels`.
 
 A kernel stands beside the NumPy expression that it must equal, and every launch goes through
-one launcher. There are no kernels yet: gpugrad runs on the CPU so far.
+one launcher, `launch.py`.
 """

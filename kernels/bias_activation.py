@@ -93,7 +93,11 @@ def _backward(derivative: Any) -> Any:
                     r = int32(part * share + cuda.threadIdx.y)
                     end = min(rows, int32((part + int32(1)) * share))
                     while r < end:
-                        d = g[r, c] * derivative(y[r, c])
+                        slope = derivative(y[r, c])
+                        d = g[r, c] * slope
+                        # A cotangent of exactly 0 stays 0, whatever the partial (see `chain`).
+                        if g[r, c] == float32(0) and not math.isfinite(slope):
+                            d = float32(0)
                         dz[r, c] = d
                         total += d
                         r = int32(r + cuda.blockDim.y)

@@ -115,8 +115,9 @@ def clip_grad_norm(xp: Any, gradients: Sequence[Any], max_norm: float, norm_type
 
 def _tables(xp: Any, array: Any, bounds: tuple[tuple[int, int], ...]) -> ManyArrays:
     key = array.data.device_id, bounds
-    if key not in _TABLES:
-        if len(_TABLES) == _KEPT:
-            del _TABLES[next(iter(_TABLES))]
-        _TABLES[key] = ManyArrays(xp, bounds)
-    return _TABLES[key]
+    tables = _TABLES.get(key)
+    if tables is None:
+        if len(_TABLES) >= _KEPT:
+            _TABLES.pop(next(iter(_TABLES)), None)
+        tables = _TABLES[key] = ManyArrays(xp, bounds)
+    return tables

@@ -102,6 +102,11 @@ def _planned(key: tuple[Any, ...], args: tuple[Any, ...]) -> _Plan:
     return plan
 
 
+def current_stream() -> int:
+    """The handle of the stream that a launch would go to."""
+    return int(backend().current_stream().ptr)
+
+
 class _Plan:
     """A launch of a kernel with arguments of these shapes, but for the pointers and numbers."""
 

@@ -17,6 +17,8 @@ from numba import cuda, int32
 from numba.cuda import types
 from numba.cuda.extending import intrinsic
 
+from gpugrad.kernels.launch import current_stream
+
 CHUNK = 1024  # elements: 4 a thread for blocks of 256, and many more blocks than multiprocessors
 THREADS = 256
 _KEPT = 8  # tables of addresses: a training step alternates between very few sets of arrays
@@ -61,10 +63,20 @@ class ManyArrays:
             for number, (begin, end) in enumerate(bounds)
             for first in range(0, end - begin, CHUNK)
         ]
-        table = np.array(rows, dtype=np.int32).reshape(-1, 4)
-        self.chunks = xp.asarray(table)
+        self._table = np.array(rows, dtype=np.int32).reshape(-1, 4)
         self.blocks = len(rows)
+        # A copy to the device is in order with its own stream only, so each stream has its tables.
+        self._chunks: dict[int, Any] = {}
         self._addresses: dict[tuple[int, ...], Any] = {}
+
+    @property
+    def chunks(self) -> Any:
+        """(chunk, 4) int32: which array, where its elements begin and end, and their flat place."""
+        stream = current_stream()
+        chunks = self._chunks.get(stream)
+        if chunks is None:
+            chunks = self._chunks[stream] = self._xp.asarray(self._table)
+        return chunks
 
     def addresses(self, arrays: Sequence[Any]) -> Any:
         """Where the arrays begin, (array,) int64 on the device.
@@ -72,12 +84,12 @@ class ManyArrays:
         A pool hands out the same memory step after step, so this copies to the device only until
         the addresses repeat.
         """
-        key = tuple([array.data.ptr for array in arrays])
+        key = (current_stream(), *[array.data.ptr for array in arrays])
         table = self._addresses.get(key)
         if table is None:
-            if len(self._addresses) == _KEPT:
-                del self._addresses[next(iter(self._addresses))]
-            table = self._addresses[key] = self._xp.asarray(np.array(key, dtype=np.int64))
+            if len(self._addresses) >= _KEPT:
+                self._addresses.pop(next(iter(self._addresses)), None)
+            table = self._addresses[key] = self._xp.asarray(np.array(key[1:], dtype=np.int64))
         return table
 
 

@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from gpugrad.errors import DtypeError
+from gpugrad.later import check_later
 from gpugrad.ops.core import broadcast_error
 from gpugrad.primitive import primitive
 
@@ -203,7 +205,23 @@ def pow(xp: Any, a: Any, b: Any, /) -> Any:
     >>> gg.grad(lambda x: x**3)(2.0)
     tensor(12.)
     """
+    if not xp.on_host:
+        _check_exponent(a, b)
     return xp.pow(a, b)
+
+
+def _check_exponent(a: Any, b: Any) -> None:
+    """Integers to negative powers: NumPy refuses them, CuPy gives 0."""
+    if getattr(a, "dtype", np.dtype(type(a))).kind == "f" or isinstance(b, float):
+        return
+    if isinstance(b, int):
+        if b < 0:
+            raise ValueError("Integers to negative integer powers are not allowed.")
+    elif b.dtype.kind == "i":
+        check_later(lambda: b < 0, lambda: DtypeError(
+            "pow: integers to negative integer powers are not allowed\n"
+            "  help: a.astype(gg.float32) ** b"
+        ))  # fmt: skip
 
 
 @pow.partial("a")

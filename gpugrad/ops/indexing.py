@@ -145,8 +145,13 @@ def take(xp: Any, x: Any, indices: Any, /, axis: int | None = None) -> Any:
 
 def _check_range(name: str, indices: Any, size: int) -> None:
     """What NumPy checks itself, for a GPU; see `check_later`."""
+
+    def outside() -> Any:
+        wide = indices.astype(np.int64)  # few bits may not hold the size
+        return (wide < -size) | (wide >= size)
+
     check_later(
-        lambda: (indices < -size) | (indices >= size),
+        outside,
         lambda: IndexRangeError(f"{name}: an index is out of range: the axis has {size} elements"),
     )
 

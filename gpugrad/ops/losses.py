@@ -138,7 +138,7 @@ def _target(
     dtype: Any,
 ) -> Any:
     """The factor of each log-probability, (batch, classes): the weighted, smoothed label."""
-    labels = xp.expand_dims(labels, 1)
+    labels = xp.expand_dims(xp.astype(labels, int64), 1)  # of few bits they hold no -100
     target = xp.astype(labels == xp.arange(classes), dtype)
     if weight is not None:
         target = target * xp.astype(weight, dtype)
@@ -150,6 +150,7 @@ def _target(
 
 def _divisor(xp: Any, labels: Any, weight: Any, ignore_index: int, dtype: Any) -> Any:
     """What "mean" divides by: the number, or the summed weights, of the labels that count."""
+    labels = xp.astype(labels, int64)
     counts = labels != ignore_index
     if weight is not None:
         counts = xp.where(counts, weight[xp.where(counts, labels, 0)], 0)
@@ -191,7 +192,7 @@ def _check(
         return False
     if not xp.on_host:
         check_later(
-            lambda: ((labels < 0) | (labels >= classes)) & (labels != ignore_index),
+            lambda: _wrong(xp.astype(labels, int64), classes, ignore_index),
             lambda: LabelError(
                 f"{name}: a label is out of range: there are {classes} classes, so labels run "
                 f"from 0 to {classes - 1}"
@@ -203,7 +204,7 @@ def _check(
         return bool(0 <= ignore_index < classes and (labels == ignore_index).any())
     if labels.min() >= 0 and labels.max() < classes:
         return bool(0 <= ignore_index < classes and (labels == ignore_index).any())
-    wrong = ((labels < 0) | (labels >= classes)) & (labels != ignore_index)
+    wrong = _wrong(labels, classes, ignore_index)
     if wrong.any():
         row = int(wrong.argmax())
         raise LabelError(
@@ -211,3 +212,7 @@ def _check(
             f"{classes} classes, so labels run from 0 to {classes - 1}"
         )
     return True
+
+
+def _wrong(labels: Any, classes: int, ignore_index: int) -> Any:
+    return ((labels < 0) | (labels >= classes)) & (labels != ignore_index)

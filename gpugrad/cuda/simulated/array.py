@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.lib.mixins import NDArrayOperatorsMixin
 
+from gpugrad.cuda.simulated.arithmetic import as_cupy
 from gpugrad.cuda.simulated.memory import Allocation, placed, unwritten
 from gpugrad.cuda.simulated.names import check_parameters, cupy_names
 
@@ -136,7 +137,8 @@ class SimArray(NDArrayOperatorsMixin):
             if ufunc is np.matmul and not any(t.requires_grad for t in tensors):
                 raise TypeError(f"Argument has incorrect type ({EXPECTED}, got Tensor)")
             return NotImplemented
-        return called(getattr(ufunc, method), inputs, options)
+        function = as_cupy(ufunc) if method == "__call__" else getattr(ufunc, method)
+        return called(function, inputs, options)
 
     def __array_function__(self, function: Any, types: Any, args: Any, options: Any) -> Any:
         if any(kind not in (SimArray, np.ndarray) for kind in types):

@@ -11,7 +11,7 @@ import numpy as np
 from gpugrad.simulate.device import Device
 
 TOTAL = 16 << 30  # bytes, as a Tesla T4 has
-GARBAGE = 0xCB  # in memory that nobody wrote: conspicuous, and no number that a test expects
+GARBAGE = 0xFF  # in memory that nobody wrote: NaN in a float, and no number that a test expects
 
 
 class OutOfMemoryError(MemoryError):
@@ -66,8 +66,8 @@ class Allocation:
         self.bytes = pool.device.view(pointer, nbytes)
         self.written = False
 
-    def __del__(self) -> None:
-        if sys.is_finalizing():
+    def __del__(self, exiting: Any = sys.is_finalizing) -> None:
+        if exiting():  # the rest of Python may be gone
             return
         self._pool.used -= self.nbytes
         self._pool.device.free(self.ptr)

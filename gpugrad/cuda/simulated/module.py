@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from gpugrad.cuda.simulated.arithmetic import as_cupy
 from gpugrad.cuda.simulated.array import (
     EXPECTED,
     HOOK,
@@ -56,7 +57,7 @@ class Ufunc:
             if is_tensor(argument):
                 return getattr(argument, HOOK)(self, *args, **options)
         check_parameters(f"cupy.{self.__name__}", ["*args", *UFUNC_OPTIONS], args, options)
-        return called(self.ufunc, args, options)
+        return called(as_cupy(self.ufunc), args, options)
 
     def reduce(
         self, array: Any, axis: Any = 0, dtype: Any = None, out: Any = None, keepdims: bool = False
