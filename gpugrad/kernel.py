@@ -35,8 +35,8 @@ Shape = tuple[int, ...]
 
 
 def kernel(
-    *,
-    like: Rule,
+    *functions: Any,
+    like: Rule | None = None,
     out: Callable[..., Shape] | None = None,
     launch: Callable[..., tuple[Any, Any]] | None = None,
     separate: Sequence[str] = (),
@@ -44,7 +44,7 @@ def kernel(
     """Make an operation of a kernel and the expression that it computes.
 
     The kernel's parameters are `like`'s arrays and options by name, and one more, the float32 array
-    that it writes. It runs on "cuda" for C-contiguous arrays of float32 (integers and bool beside
+    of which it writes every element; the others it leaves as they are. It runs on "cuda" for C-contiguous arrays of float32 (integers and bool beside
     them); for all else the expression runs, on any device.
 
     Args:
@@ -58,8 +58,14 @@ def kernel(
     Returns: a decorator of the kernel, which may be a function or what `@cuda.jit` made of one; the
         operation has the name of `like`.
     Raises:
-        OptionError: the parameters of the two do not match.
+        OptionError: the parameters of the two do not match, or `like` is no function.
     """
+    if functions or not inspect.isfunction(like):
+        raise OptionError(
+            f"gg.kernel: like={like!r:.60} is no function\n"
+            "  help: write @gg.kernel(like=expression) above the kernel, where the expression is "
+            "def expression(xp, x, /): ..."
+        )
 
     def decorate(function: Any) -> Primitive:
         launched = _Launched(function, out, launch)

@@ -326,16 +326,34 @@ class Tensor:
         """The elements as nested lists of Python numbers."""
         return to_host(self._data).tolist()
 
-    def to(self, target: Any) -> Tensor:
-        """This tensor on another device, or with another dtype; itself if nothing changes."""
-        if isinstance(target, Device) or (
+    def to(
+        self, target: Any = None, dtype: Any = None, *, device: Device | str | None = None
+    ) -> Tensor:
+        """This tensor on another device, with another dtype, or both; itself if nothing changes.
+
+        Args:
+            target: a device, a dtype, or a tensor that has both.
+        Raises:
+            OptionError: neither is named.
+        """
+        if isinstance(target, Tensor):
+            device, dtype = device or target.device, dtype or target.dtype
+        elif isinstance(target, Device) or (
             isinstance(target, str) and target.partition(":")[0] in ("cpu", "cuda", "auto")
         ):
+            device = target
+        elif target is not None:
+            dtype = target
+        if device is None and dtype is None:
+            raise OptionError(
+                'to(): name a device or a dtype\n  help: t.to("cuda"), t.to("float16")'
+            )
+        moved = self
+        if device is not None:
             from gpugrad.making import moved_to
 
-            return moved_to(self, as_device(target))
-        converted: Tensor = self.astype(target)
-        return converted
+            moved = moved_to(self, as_device(device))
+        return moved if dtype is None else moved.astype(dtype)
 
     def cpu(self) -> Tensor:
         """This tensor on the CPU."""

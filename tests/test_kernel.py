@@ -189,3 +189,11 @@ def test_a_wrong_shape_is_noticed_by_the_derivative(device):
 def test_parameters_that_do_not_match(like, function):
     with pytest.raises(OptionError, match=r"its parameters are \(.*\), those of the expression"):
         kernel(like=like)(function)
+
+
+def test_a_kernel_without_its_expression_is_told_how():
+    for wrong in (lambda: gg.kernel(lambda x, out: None), lambda: gg.kernel(like=3)):
+        with pytest.raises(
+            OptionError, match=r"gg.kernel: like=.* is no function\n  help: write @gg"
+        ):
+            wrong()

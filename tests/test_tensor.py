@@ -937,3 +937,12 @@ def test_numpy_gets_no_copy_where_it_asked_for_none():
     assert np.asarray(t, dtype=np.float64).dtype == np.float64
     with pytest.raises(OptionError, match=r"float32 becomes .*float64.* by a copy only"):
         np.asarray(t, dtype=np.float64, copy=False)
+
+
+def test_to_a_device_and_a_dtype_together(device):
+    t = gg.tensor(X)
+    for moved in (t.to(device, "float32"), t.to("float32", device=device),
+                  t.to(dtype="float32"), t.to(gg.zeros(1))):  # fmt: skip
+        assert (moved.dtype, moved.device) == (gg.float32, device)
+    with pytest.raises(OptionError, match=r"to\(\): name a device or a dtype"):
+        t.to(None)

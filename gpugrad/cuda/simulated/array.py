@@ -16,7 +16,7 @@ import numpy as np
 from numpy.lib.mixins import NDArrayOperatorsMixin
 
 from gpugrad.cuda.simulated.arithmetic import as_cupy
-from gpugrad.cuda.simulated.memory import Allocation, placed, unwritten
+from gpugrad.cuda.simulated.memory import POOL, Allocation, OutOfMemoryError, placed, unwritten
 from gpugrad.cuda.simulated.names import check_parameters, cupy_names
 
 HostArray = np.ndarray[Any, Any]
@@ -227,7 +227,12 @@ def called(
     plain = [unwrapped(value, sources) for value in args]
     more = {name: unwrapped(value, sources) for name, value in options.items()}
     with np.errstate(all="ignore"):  # a device raises no floating-point warnings
-        result = function(*plain, **more)
+        try:
+            result = function(*plain, **more)
+        except OutOfMemoryError:
+            raise
+        except MemoryError:  # the host has less than the device would
+            raise OutOfMemoryError(POOL.total, POOL.used) from None
     out = options.get("out")
     if out is not None:
         given = out if isinstance(out, tuple) else (out,)
