@@ -44,8 +44,9 @@ def kernel(
     """Make an operation of a kernel and the expression that it computes.
 
     The kernel's parameters are `like`'s arrays and options by name, and one more, the float32 array
-    of which it writes every element; the others it leaves as they are. It runs on "cuda" for C-contiguous arrays of float32 (integers and bool beside
-    them); for all else the expression runs, on any device.
+    of which it writes every element; the others it leaves as they are. It runs on "cuda" for
+    C-contiguous arrays of float32 (integers and bool beside them); for all else the expression
+    runs, on any device.
 
     Args:
         like: a forward function, `like(xp, arrays, /, options)`, as `gg.primitive` takes.

@@ -9,9 +9,10 @@ import sys
 
 import pytest
 
+from gpugrad._address import install_command
 from gpugrad.cli import main
 from gpugrad.cuda import checks, diagnosis, probes
-from gpugrad.cuda.backend import backend, on_a_gpu
+from gpugrad.cuda.backend import backend, is_simulated, on_a_gpu
 from gpugrad.cuda.finding import Finding, skipped
 
 pytestmark = pytest.mark.once
@@ -152,3 +153,83 @@ def test_auto_takes_the_cpu_and_says_so(run, no_gpu):
     assert lines[2] == f"device auto takes the CPU: {NO_DRIVER}; more from gpugrad doctor"
     assert not [line for line in run("train", "--data", "moons", "--epochs", "1", "--device",
                                      "cpu")[1] if "gpugrad doctor" in line]  # fmt: skip
+
+
+# A simulated device that cannot be, or of which the environment says nothing clear
+
+
+def without_numba(code):
+    """The lines that Python prints where device "cuda" is to be simulated and there is no Numba."""
+    absent = (
+        "import sys\n"
+        "sys.modules['numba'] = None\n"
+        "from gpugrad.cuda import probes\n"
+        "has = probes.installed\n"
+        "probes.installed = lambda name: None if name.startswith('numba') else has(name)\n"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-c", absent + code],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "GPUGRAD_SIMULATE_CUDA": "1"},
+    )
+    assert (ended.returncode, ended.stderr) == (0, "")
+    return ended.stdout.splitlines()
+
+
+NO_NUMBA = "the package numba-cuda is not installed (the numba.cuda inside numba is not it)"
+
+
+def test_a_simulated_device_without_numba_names_the_extra():
+    lines = without_numba(
+        "import gpugrad as gg\n"
+        "try:\n"
+        "    gg.nn.MLP([2, 3]).to('cuda')\n"
+        "except gg.errors.DeviceError as error:\n"
+        "    print(error)\n"
+        "print(gg.cuda.is_available(), gg.device('auto'), gg.devices())\n"
+    )
+    assert lines == [
+        f"device('cuda'): {NO_NUMBA}",
+        f"  help: {install_command('simulate')}",
+        "False cpu [device('cpu')]",
+    ]
+
+
+def test_auto_says_why_nothing_is_simulated(tmp_path):
+    lines = without_numba(
+        "from gpugrad.cli import main\n"
+        f"main(['train', '--data', 'moons', '--epochs', '1', '--out', {str(tmp_path / 'run')!r}])\n"
+    )
+    assert lines[2] == f"device auto takes the CPU: {NO_NUMBA}; more from gpugrad doctor"
+
+
+@pytest.mark.parametrize(
+    ("said", "means"),
+    [("1", True), ("true", True), ("Yes", True), ("ON", True), ("0", False), ("False", False),
+     ("no", False), ("off", False), ("", False), (None, False)],
+)  # fmt: skip
+def test_words_that_switch_simulation_on_or_off(said, means, monkeypatch):
+    monkeypatch.delenv("GPUGRAD_SIMULATE_CUDA", raising=False)
+    if said is not None:
+        monkeypatch.setenv("GPUGRAD_SIMULATE_CUDA", said)
+    assert is_simulated() is means
+
+
+@pytest.mark.parametrize("arguments", ["doctor", "devices", "train", "train --device cuda"])
+def test_any_other_word_is_an_error(arguments, tmp_path):
+    code = "import sys; from gpugrad.cli import main; sys.exit(main(sys.argv[1:]))"
+    ended = subprocess.run(
+        [sys.executable, "-c", code, *arguments.split()],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=tmp_path,
+        env={**os.environ, "GPUGRAD_SIMULATE_CUDA": "2"},
+    )
+    assert ended.returncode == 2
+    assert ended.stderr == (
+        "gpugrad: the environment variable GPUGRAD_SIMULATE_CUDA is '2', which is neither yes nor "
+        "no; help: 1, true, yes or on simulates a GPU; 0, false, no, off or nothing does not\n"
+    )

@@ -79,6 +79,22 @@ def test_the_simulated_gpu_finds_the_missing_barrier(tmp_path):
     assert float(re.fullmatch(r"sums right to (\S+)", lines[-1])[1]) < 1e-6
 
 
+@pytest.mark.parametrize("name", ["column_sums.py", "swiglu.py"])
+def test_without_numba_an_example_says_so_in_a_sentence(name, tmp_path):
+    code = (
+        "import runpy, sys\n"
+        "sys.modules['numba'] = None\n"  # as if it were not installed
+        f"runpy.run_path({str(FOLDER / name)!r}, run_name='__main__')\n"
+    )
+    found = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path, check=False
+    )
+    assert (found.returncode, found.stdout) == (1, "")
+    assert found.stderr == (
+        "This example needs Numba: pip install '.[simulate]' in a clone of gpugrad.\n"
+    )
+
+
 def test_a_kernel_of_ones_own_has_derivatives(tmp_path):
     pytest.importorskip("numba", reason="the extra `simulate` is not installed")
     lines = run("swiglu.py", "cpu", cwd=tmp_path)

@@ -111,9 +111,42 @@ def test_address_is_written_once():
     assert listed.stdout.split() == [*notebooks, "pyproject.toml"]  # those are written from it
 
 
-def test_help_installs_from_the_repository_and_never_by_bare_name():
-    expected = f"pip install 'gpugrad[train] @ git+{_address.repository()}'"
-    assert _address.install_command("train") == expected
+@pytest.mark.parametrize(
+    ("address", "what"),
+    [
+        ("https://github.com/someone/gpugrad",
+         "gpugrad[train] @ git+https://github.com/someone/gpugrad"),
+        ("https://github.com/OWNER/gpugrad", ".[train]"),  # nothing is there yet
+    ],
+)  # fmt: skip
+def test_help_installs_from_the_repository_or_else_from_a_clone(address, what, monkeypatch):
+    monkeypatch.setattr(_address, "repository", lambda: address)
+    assert _address.install_command("train") == f"pip install '{what}'"
+
+
+def test_a_gpu_comes_with_the_command_that_examines_it():
+    extras = dict(re.findall(r"^(\w+) = \[(.+?)^\]", table("project.optional-dependencies"),
+                             re.MULTILINE | re.DOTALL))  # fmt: skip
+    needed = set(re.findall(r'"(?:rich|typer)>=[\d.]+"', extras["train"]))
+    assert len(needed) == 2
+    for extra in ("cuda12", "cuda13"):
+        assert needed <= set(re.findall(r'"[^"]+"', extras[extra]))
+
+
+def test_the_doctor_needs_no_more_than_that_of_the_command_line():
+    code = (
+        "import sys\n"
+        "for name in ('matplotlib', 'pooch', 'safetensors', 'threadpoolctl'):\n"
+        "    sys.modules[name] = None\n"
+        "from gpugrad.cli import main\n"
+        "sys.exit(main(['doctor']))\n"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert run.stderr == ""
+    assert run.stdout.splitlines()[-1].startswith("Device cuda ")
+
+
+def test_documents_never_install_by_bare_name():
     for document in DOCUMENTS:
         assert not re.search(r"pip install '?gpugrad\b", document.read_text(encoding="utf-8"))
 
