@@ -119,7 +119,7 @@ def test_a_run_goes_on_where_device_says_and_stays_there(folder):
             folder, "train", "--resume", out, "--epochs", "3", *["--device", then] * (first != then)
         )
         where = SIMULATED if then == "cuda" else "cpu"
-        assert [line for line in said if line.startswith("model: ")][0].endswith(f" on {where}")
+        assert next(line for line in said if line.startswith("model: ")).endswith(f" on {where}")
         for name in ("config.json", "result.json"):
             assert json.loads((folder / out / name).read_text())["device"] == where
         assert json.loads((folder / out / "config.json").read_text())["settings"]["device"] == then

@@ -15,6 +15,7 @@ from gpugrad.errors import OptionError
 from gpugrad.train.settings import DATA, DEFAULTS, DTYPES, OPTIMIZERS, SCHEDULES, Settings
 
 INTERRUPTED = 130
+WHERE = "cpu, cuda, cuda:1 or auto; default: the run's own"
 
 app = typer.Typer(
     add_completion=False,
@@ -106,7 +107,8 @@ def train(
         bool | None, typer.Option("--tensorboard", help="write for TensorBoard too")
     ] = None,
     resume: Annotated[
-        Path | None, _option("go on with this run; only more --epochs may stand beside it")
+        Path | None,
+        _option("go on with this run; only more --epochs and another --device may stand beside it"),
     ] = None,
 ) -> int:
     """Train a network on a data set, and judge it on data it has not seen."""
@@ -114,13 +116,13 @@ def train(
     from gpugrad.train import experiment
 
     if resume is not None:
-        others = sorted(set(given) - {"resume", "epochs"})
+        others = sorted(set(given) - {"resume", "epochs", "device"})
         if others:
             names = ", ".join(f"--{name.replace('_', '-')}" for name in others)
             raise OptionError(
                 f"--resume takes every setting from the run, so {names} cannot stand beside it"
             )
-        outcome = experiment.resume(resume, epochs)
+        outcome = experiment.resume(resume, epochs, device)
     else:
         given.pop("out", None), given.pop("tensorboard", None)
         if hidden is not None:
@@ -137,12 +139,15 @@ def train(
 
 
 @app.command()
-def evaluate(run: Annotated[Path, typer.Argument(help="the folder of a run")]) -> None:
+def evaluate(
+    run: Annotated[Path, typer.Argument(help="the folder of a run")],
+    device: Annotated[str | None, _option(WHERE)] = None,
+) -> None:
     """Judge a run's model once more on its held-out data."""
     from gpugrad.train.experiment import evaluate_run
     from gpugrad.train.told import result_line
 
-    print(result_line(evaluate_run(run)))
+    print(result_line(evaluate_run(run, device)))
 
 
 @app.command()
@@ -150,12 +155,13 @@ def predict(
     run: Annotated[Path, typer.Argument(help="the folder of a run")],
     file: Annotated[Path, typer.Argument(help="a table with the columns that it was trained on")],
     out: Annotated[Path | None, _option("where to write the table; default: print it")] = None,
+    device: Annotated[str | None, _option(WHERE)] = None,
 ) -> None:
     """Add predictions, and the probability of each class, to a table."""
     from gpugrad.saving import write_whole
     from gpugrad.train.trained import load
 
-    table = load(run).predict_file(file)
+    table = load(run, device).predict_file(file)
     if out is None:
         sys.stdout.write(table)
     else:

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from gpugrad.device import Device
 from gpugrad.errors import AnomalyError, OptionError, StateError
 from gpugrad.making import asarray
 from gpugrad.nn import Module
@@ -50,7 +51,7 @@ from gpugrad.train.pictures import (
 from gpugrad.train.settings import NEEDS_EPOCHS, Settings
 from gpugrad.train.threads import suited_threads
 from gpugrad.train.told import command, result_line
-from gpugrad.train.trained import load
+from gpugrad.train.trained import load, settings_of
 
 
 @dataclass(frozen=True)
@@ -113,6 +114,7 @@ def start(
 def resume(
     run: str | Path,
     epochs: int | None = None,
+    device: Device | str | None = None,
     *,
     progress: bool = True,
     say: Callable[[str], None] = print,
@@ -121,31 +123,38 @@ def resume(
 
     Args:
         epochs: more epochs than the run was begun with, where no schedule depends on their number.
+        device: where to compute from now on, which may change the last digits; None: as before.
     Raises:
+        DeviceError: the device is absent; a run from a GPU goes on elsewhere with device="cpu".
         OptionError: fewer epochs, or a schedule that depends on them.
         StateError: the data is not what it was.
     """
     require_matplotlib()
     config = read_config(run)
-    settings = Settings.from_dict(config["settings"])
+    settings = settings_of(config, device)
     if epochs is not None:
         settings = _more_epochs(settings, epochs)
     parts = _same_parts(run, settings, config)
-    if epochs is not None:
+    if device is not None:
+        config |= {"device": in_words(settings.device)}
+    if epochs is not None or device is not None:
         config |= {"settings": settings.to_dict(), "command": command(settings)}
         write_json(Path(run) / CONFIG, config)
     tensorboard = bool(config.get("tensorboard"))
     return _run(settings, parts, Path(run), True, progress, tensorboard, say)
 
 
-def evaluate_run(run: str | Path) -> dict[str, float]:
+def evaluate_run(run: str | Path, device: Device | str | None = None) -> dict[str, float]:
     """The held-out figures of a run, computed anew from its saved model and its data.
 
+    Args:
+        device: where to compute; None: as the run's settings say.
     Raises:
+        DeviceError: the device is absent.
         FileError: there is no run, or no model.
         StateError: the data is not what it was.
     """
-    trained = load(run)
+    trained = load(run, device)
     parts = _same_parts(run, trained.settings, read_config(run))
     return _judge(trained.model, parts, trained.settings)[0]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -147,8 +148,7 @@ def load(run: str | Path, device: Device | str | None = None) -> Trained:
     """
     folder = Path(run)
     config = read_config(folder)
-    chosen = {} if device is None else {"device": str(device)}
-    settings = Settings.from_dict({**config["settings"], **chosen})
+    settings = settings_of(config, device)
     preparation = Preparation.from_dict(config["preparation"])
     if not (folder / MODEL).exists():
         raise FileError(
@@ -162,3 +162,9 @@ def load(run: str | Path, device: Device | str | None = None) -> Trained:
         raise FileError(f"{folder / MODEL}: the file holds no model\n  see also: {CONFIG}")
     model.load_state_dict(state)
     return Trained(model.eval(), preparation, settings, folder)
+
+
+def settings_of(config: Mapping[str, Any], device: Device | str | None) -> Settings:
+    """The settings in a run's config, with this device in place of their own if it is not None."""
+    chosen = {} if device is None else {"device": str(device)}
+    return Settings.from_dict({**config["settings"], **chosen})
