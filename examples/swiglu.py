@@ -6,9 +6,12 @@ python examples/swiglu.py [cpu | cuda | auto]
 import math
 import sys
 
-from numba import cuda, float32, int32
-
 import gpugrad as gg
+
+try:
+    from numba import cuda, float32, int32
+except ImportError:
+    sys.exit("This example needs Numba: pip install '.[simulate]' in a clone of gpugrad.")
 
 
 def swiglu(xp, x, gate, /):

@@ -17,9 +17,11 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from gpugrad.errors import DeviceError
+from gpugrad.errors import DeviceError, OptionError
 
 SIMULATE = "GPUGRAD_SIMULATE_CUDA"
+SWITCH = {"1": True, "true": True, "yes": True, "on": True,
+          "0": False, "false": False, "no": False, "off": False, "": False}  # fmt: skip
 
 Array = Any  # of the backend's array type
 
@@ -122,8 +124,19 @@ class Backend(Protocol):
 
 
 def is_simulated() -> bool:
-    """Whether `device="cuda"` is a simulated one."""
-    return os.environ.get(SIMULATE, "") not in ("", "0")
+    """Whether `device="cuda"` is a simulated one.
+
+    Raises:
+        OptionError: the environment says neither yes nor no. It is no DeviceError, for which
+            "auto" would take the CPU.
+    """
+    said = os.environ.get(SIMULATE, "")
+    if said.strip().lower() not in SWITCH:
+        raise OptionError(
+            f"the environment variable {SIMULATE} is {said!r}, which is neither yes nor no\n"
+            "  help: 1, true, yes or on simulates a GPU; 0, false, no, off or nothing does not"
+        )
+    return SWITCH[said.strip().lower()]
 
 
 @cache
@@ -134,8 +147,12 @@ def backend() -> Backend:
         DeviceError: there is no GPU to be used here, and why.
     """
     if is_simulated():
+        from gpugrad.cuda.checks import numba_cuda
         from gpugrad.cuda.simulated.backend import SimulatedBackend
 
+        packages = numba_cuda()  # reads metadata and imports nothing, so it is quick
+        if packages.problem:
+            raise DeviceError(str(packages))
         return SimulatedBackend()
     found = on_a_gpu()
     if isinstance(found, str):
