@@ -6,6 +6,8 @@ at import.
 
 from __future__ import annotations
 
+PLACEHOLDER = "/OWNER/"
+
 
 def repository() -> str:
     """The address of the repository, from `[project.urls]` in `pyproject.toml`.
@@ -28,12 +30,18 @@ def repository() -> str:
 def install_command(extra: str) -> str:
     """The line that installs gpugrad with one of its extras, for the help text of an error.
 
-    >>> install_command("train").startswith("pip install 'gpugrad[train] @ git+https://")
+    While `pyproject.toml` has a placeholder for the address, gpugrad comes from a clone alone, and
+    the line is for its folder.
+
+    >>> install_command("train").startswith("pip install '")
     True
     """
     from importlib.metadata import PackageNotFoundError
 
     try:
-        return f"pip install 'gpugrad[{extra}] @ git+{repository()}'"
+        address = repository()
+        if PLACEHOLDER in address:
+            return f"pip install '.[{extra}]'"
+        return f"pip install 'gpugrad[{extra}] @ git+{address}'"
     except (PackageNotFoundError, LookupError):  # on the path, not installed
         return f"pip install 'gpugrad[{extra}]'"

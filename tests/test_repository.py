@@ -116,7 +116,7 @@ def test_address_is_written_once():
     [
         ("https://github.com/someone/gpugrad",
          "gpugrad[train] @ git+https://github.com/someone/gpugrad"),
-        ("https://github.com/OWNER/gpugrad", ".[train]"),  # nothing is there yet
+        ("https://example.org/OWNER/gpugrad", ".[train]"),  # the placeholder: nothing is there
     ],
 )  # fmt: skip
 def test_help_installs_from_the_repository_or_else_from_a_clone(address, what, monkeypatch):
