@@ -2,14 +2,18 @@
 
 Looking at a value (is this label in range?) would make every step wait. So such checks are made
 within `gg.detect_anomaly()` only, on the device, and their answers are collected: what reads a
-result (`.item()`, `.numpy()`, `gg.cuda.synchronize()`) or the end of the block raises.
+result (`.item()`, `.numpy()`, `gg.cuda.synchronize()`) or the end of the block raises. Without them
+a loss whose label is wrong becomes NaN (`nan_where`), for which nobody need look.
 """
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Callable
 from typing import Any
+
+import numpy as np
 
 from gpugrad.mode import WATCH, mode
 
@@ -32,6 +36,18 @@ def check_later(wrong: Callable[[], Any], error: Callable[[], Exception]) -> Non
     """
     if mode() & WATCH:
         _pending.checks.append((wrong().any(), error))
+
+
+def nan_where(xp: Any, wrong: Callable[[], Any], values: Any) -> Any:
+    """`values`, on a GPU NaN where an argument is wrong: on the CPU a check has raised already.
+
+    Args:
+        wrong: makes the array of bools, on the device; it broadcasts with the values.
+        values: an array or a tensor.
+    """
+    if isinstance(getattr(values, "_data", values), (np.ndarray, np.generic)):
+        return values
+    return xp.where(wrong(), values * math.nan, values)
 
 
 def forget_pending() -> None:

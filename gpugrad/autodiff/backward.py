@@ -19,6 +19,7 @@ from gpugrad.device import ARRAYS, CPU, Device, as_array, beside, cuda_namespace
 from gpugrad.dtypes import Dtype
 from gpugrad.errors import AnomalyError, DtypeError, GraphError, ShapeError
 from gpugrad.graph import Leaf, Node, Several, Vertex
+from gpugrad.later import raise_pending
 from gpugrad.making import asarray
 from gpugrad.mode import WATCH, enable_grad, mode, no_grad
 from gpugrad.primitive import method
@@ -164,6 +165,7 @@ def _check_nan(vertex: Vertex, share: Any) -> None:
         return
     array = as_array(share._data if isinstance(share, Tensor) else share)
     if device_of(array).xp.isnan(array).any().item():
+        raise_pending()  # a wrong label or index may be the cause
         place = describe_place(vertex.place) if isinstance(vertex, Node) else "an unknown place"
         raise AnomalyError(
             f"backward: the gradient of {vertex.name}, recorded at {place}, is NaN\n"

@@ -7,7 +7,7 @@ from typing import Any
 from gpugrad.dtypes import int64, uint64
 from gpugrad.errors import LabelError, OptionError, ShapeError
 from gpugrad.fast_path import Kernel
-from gpugrad.later import check_later
+from gpugrad.later import check_later, nan_where
 from gpugrad.primitive import primitive
 
 __all__ = ["softmax_cross_entropy"]
@@ -137,7 +137,10 @@ def _target(
     label_smoothing: float,
     dtype: Any,
 ) -> Any:
-    """The factor of each log-probability, (batch, classes): the weighted, smoothed label."""
+    """The factor of each log-probability, (batch, classes): the weighted, smoothed label.
+
+    On a GPU it is NaN for a label out of range.
+    """
     labels = xp.expand_dims(xp.astype(labels, int64), 1)  # of few bits they hold no -100
     target = xp.astype(labels == xp.arange(classes), dtype)
     if weight is not None:
@@ -145,7 +148,8 @@ def _target(
     if label_smoothing:
         even = xp.ones_like(target) if weight is None else xp.astype(weight, dtype)
         target = target * (1 - label_smoothing) + even * (label_smoothing / classes)
-    return xp.where(labels == ignore_index, xp.zeros_like(target), target)
+    target = xp.where(labels == ignore_index, xp.zeros_like(target), target)
+    return nan_where(xp, lambda: out_of_range(xp, labels, classes, ignore_index), target)
 
 
 def _divisor(xp: Any, labels: Any, weight: Any, ignore_index: int, dtype: Any) -> Any:
@@ -192,7 +196,7 @@ def _check(
         return False
     if not xp.on_host:
         check_later(
-            lambda: _wrong(xp.astype(labels, int64), classes, ignore_index),
+            lambda: out_of_range(xp, labels, classes, ignore_index),
             lambda: LabelError(
                 f"{name}: a label is out of range: there are {classes} classes, so labels run "
                 f"from 0 to {classes - 1}"
@@ -204,7 +208,7 @@ def _check(
         return bool(0 <= ignore_index < classes and (labels == ignore_index).any())
     if labels.min() >= 0 and labels.max() < classes:
         return bool(0 <= ignore_index < classes and (labels == ignore_index).any())
-    wrong = _wrong(labels, classes, ignore_index)
+    wrong = out_of_range(xp, labels, classes, ignore_index)
     if wrong.any():
         row = int(wrong.argmax())
         raise LabelError(
@@ -214,5 +218,7 @@ def _check(
     return True
 
 
-def _wrong(labels: Any, classes: int, ignore_index: int) -> Any:
+def out_of_range(xp: Any, labels: Any, classes: int, ignore_index: int) -> Any:
+    """Which labels name no class and are not the ignored one."""
+    labels = xp.astype(labels, int64)  # of few bits they may not hold these numbers
     return ((labels < 0) | (labels >= classes)) & (labels != ignore_index)

@@ -5,15 +5,16 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from gpugrad.dtypes import int64
 from gpugrad.errors import LabelError, OptionError, ShapeError
-from gpugrad.later import check_later
+from gpugrad.later import check_later, nan_where
 from gpugrad.making import asarray
 from gpugrad.nn.functional.reduction import alike, as_tensor, check_batch, check_reduction, reduced
 from gpugrad.ops.activation import log_sigmoid
 from gpugrad.ops.activation import log_softmax as _log_softmax
 from gpugrad.ops.arithmetic import where
 from gpugrad.ops.indexing import take_along_axis
-from gpugrad.ops.losses import softmax_cross_entropy
+from gpugrad.ops.losses import out_of_range, softmax_cross_entropy
 from gpugrad.ops.manipulation import moveaxis
 from gpugrad.tensor import Tensor, describe
 
@@ -131,8 +132,9 @@ def nll_loss(
     check_batch("nll_loss", input, reduction)
     rows, labels, shape = _rows_of_classes("nll_loss", input, target)
     check_labels("nll_loss", labels, rows.shape[1], ignore_index)
-    counts = labels._data != ignore_index
-    safe = labels._data * counts
+    xp, own = labels.device.xp, labels._data.astype(int64, copy=False)
+    counts = own != ignore_index
+    safe = own * counts
     factor = counts.astype(rows.dtype)
     if weight is not None:
         weight = asarray(weight, rows.dtype)
@@ -142,10 +144,11 @@ def nll_loss(
             )
         factor = factor * weight._data[safe]
     picked = take_along_axis(rows, Tensor._wrap(safe[:, None]), axis=1).reshape(-1)
-    loss = where(Tensor._wrap(counts), -picked * Tensor._wrap(factor), 0.0)
+    marked = nan_where(xp, lambda: out_of_range(xp, own, rows.shape[1], ignore_index), factor)
+    loss = where(Tensor._wrap(counts), -picked * Tensor._wrap(marked), 0.0)
     if reduction == "mean":
         total = factor.sum()
-        total = labels.device.xp.where(total == 0, total * math.nan, total)
+        total = xp.where(total == 0, total * math.nan, total)
         return loss.sum() / Tensor._wrap(total)
     return loss.sum() if reduction == "sum" else loss.reshape(shape)
 
@@ -155,17 +158,17 @@ def check_labels(name: str, labels: Tensor, classes: int, ignore_index: int = -1
 
     Raises:
         LabelError: naming the first wrong one; on a GPU values are looked at within
-            `gg.detect_anomaly()` only.
+            `gg.detect_anomaly()` only, and the loss is to become NaN by `nan_where`.
     """
     if labels.dtype.kind not in "iu":
         raise LabelError(
             f"{name}: labels are class numbers, so integers, not {labels.dtype}\n"
             "  help: labels.astype(gg.int64)"
         )
-    data = labels._data
+    data, xp = labels._data, labels.device.xp
 
     def wrong() -> Any:
-        return ((data < 0) | (data >= classes)) & (data != ignore_index)
+        return out_of_range(xp, data, classes, ignore_index)
 
     def error() -> LabelError:
         row = wrong().argmax().item()
@@ -174,7 +177,7 @@ def check_labels(name: str, labels: Tensor, classes: int, ignore_index: int = -1
             f"classes, so labels run from 0 to {classes - 1}"
         )
 
-    if not labels.device.xp.on_host:
+    if not xp.on_host:
         check_later(wrong, error)
     elif wrong().any():
         raise error()

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
+from gpugrad import ops
 from gpugrad.errors import LabelError, OptionError, ShapeError
-from gpugrad.later import check_later
+from gpugrad.later import check_later, nan_where
 from gpugrad.making import asarray
 from gpugrad.nn.functional.classification import check_labels
 from gpugrad.nn.functional.reduction import alike, check_batch, check_reduction, reduced
 from gpugrad.ops.activation import relu
 from gpugrad.ops.indexing import take_along_axis
+from gpugrad.ops.losses import out_of_range
 from gpugrad.tensor import Tensor, describe
 
 
@@ -34,7 +36,9 @@ def hinge_loss(input: Any, target: Any, margin: float = 1.0, reduction: str = "m
         check_later(lambda: abs(signs) != 1, _no_signs)
     elif (abs(signs) != 1).any():
         raise _no_signs()
-    return reduced(relu(margin - target * input), reduction)
+    loss = relu(margin - target * input)
+    loss = nan_where(ops, lambda: Tensor._wrap(abs(signs) != 1), loss)
+    return reduced(loss, reduction)
 
 
 def _no_signs() -> LabelError:
@@ -87,7 +91,9 @@ def multi_margin_loss(
     short = relu(margin - right + rows)
     short = short if p == 1 else short * short
     # The right class itself is left out of the sum.
-    factor = (column != labels.device.xp.arange(classes)).astype(rows.dtype) / classes
+    xp = labels.device.xp
+    factor = (column != xp.arange(classes)).astype(rows.dtype) / classes
+    factor = nan_where(xp, lambda: out_of_range(xp, column, classes, 0), factor)
     if weight is not None:
         weight = asarray(weight)
         if weight.shape != (classes,):
