@@ -3,16 +3,10 @@
 Each block adds up a column of a matrix: its threads add some rows each, and then each other's sums.
 """
 
-import sys
-
 import numpy as np
+from numba import cuda, float32, int32
 
 from gpugrad import simulate
-
-try:
-    from numba import cuda, float32, int32
-except ImportError:
-    sys.exit("This example needs Numba: pip install '.[simulate]' in a clone of gpugrad.")
 
 THREADS = 64
 
