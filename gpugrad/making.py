@@ -8,7 +8,7 @@ import numpy as np
 
 from gpugrad.device import ARRAYS, Device, as_device, device_of, to_host
 from gpugrad.dtypes import KNOWN, as_dtype, default_float
-from gpugrad.errors import DtypeError, GraphError, OptionError, ShapeError
+from gpugrad.errors import DeviceError, DtypeError, GraphError, OptionError, ShapeError
 from gpugrad.foreign import foreign_array
 from gpugrad.tensor import ArrayLike, Tensor
 from gpugrad.version import FOREIGN
@@ -137,16 +137,26 @@ def copied(obj: Any, dtype: Any, device: Device | str | None) -> Any:
         with target.use():
             moved = target.put(on_gpu)
             return moved.astype(wanted, order="C", copy=moved is on_gpu)
-    target = obj.device if device is None and isinstance(obj, Tensor) else as_device(device)
-    return target.put(_host_copy(obj, dtype))
+    places: list[Device] = []
+    array = _host_copy(obj, dtype, places)
+    if device is not None or not places:
+        return as_device(device).put(array)
+    if len(set(places)) > 1:
+        found = " and ".join(map(str, dict.fromkeys(places)))
+        raise DeviceError(
+            f"tensor([...]): its elements are on different devices, {found}\n"
+            f"  help: say where it shall be: gg.tensor([...], device={str(places[0])!r})"
+        )
+    return places[0].put(array)
 
 
-def _host_copy(obj: Any, dtype: Any) -> np.ndarray[Any, Any]:
+def _host_copy(obj: Any, dtype: Any, places: list[Device]) -> np.ndarray[Any, Any]:
+    """The elements of `obj` in a NumPy array; `places` learns where the tensors among them are."""
     if isinstance(obj, np.ma.MaskedArray):
         raise DtypeError("a masked array has no tensor form\n  help: fill it with obj.filled(...)")
     if hasattr(obj, "__dlpack__") and not isinstance(obj, (Tensor, np.ndarray, np.generic)):
         obj = _shared(obj)
-    source = _plain(obj)
+    source = _plain(obj, places)
     try:
         array = np.array(source)
     except ValueError:
@@ -171,9 +181,10 @@ def _carries_dtype(obj: Any) -> bool:
     return hasattr(obj, "dtype")
 
 
-def _plain(obj: Any) -> Any:
+def _plain(obj: Any, places: list[Device]) -> Any:
     """`obj` with the arrays of tensors in their tensors' places."""
     if isinstance(obj, Tensor):
+        places.append(obj.device)
         return to_host(obj._data)
     if isinstance(obj, (list, tuple)):
         if any(isinstance(item, Tensor) and item._node is not None for item in obj):
@@ -181,5 +192,5 @@ def _plain(obj: Any) -> Any:
                 "tensor([...]): an element requires a gradient, which a copy would drop\n"
                 "  help: gg.stack([...]) records it"
             )
-        return [_plain(item) for item in obj]
+        return [_plain(item, places) for item in obj]
     return obj
