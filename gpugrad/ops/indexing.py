@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from gpugrad.foreign import foreign_array
 from gpugrad.later import check_later
 from gpugrad.making import asarray
 from gpugrad.primitive import method, primitive
-from gpugrad.tensor import Tensor
+from gpugrad.tensor import Tensor, describe
 
 __all__ = ["take", "take_along_axis"]
 
@@ -26,6 +27,7 @@ def split_key(key: Any, x: Tensor) -> tuple[tuple[Any, ...], list[Any]]:
     """A user's key into x as (template, index arrays); what is of the host goes to x's device."""
     template: list[Any] = []
     arrays: list[Any] = []
+    given: list[Any] = []  # the same, before those of the host are moved
     for part in key if isinstance(key, tuple) else (key,):
         if part is None or part is Ellipsis or isinstance(part, (bool, int, slice)):
             if isinstance(part, slice):
@@ -33,7 +35,8 @@ def split_key(key: Any, x: Tensor) -> tuple[tuple[Any, ...], list[Any]]:
                                (part.start, part.stop, part.step)])  # fmt: skip
             if isinstance(part, bool):
                 template.append(ARRAY)
-                arrays.append(asarray(np.asarray(part), device=x.device))
+                given.append(np.asarray(part))
+                arrays.append(asarray(given[-1], device=x.device))
             else:
                 template.append(part)
             continue
@@ -46,9 +49,29 @@ def split_key(key: Any, x: Tensor) -> tuple[tuple[Any, ...], list[Any]]:
                 f"not {index.dtype}"
             )
         template.append(ARRAY)
+        given.append(index)
         moves = isinstance(index, np.ndarray)
         arrays.append(asarray(index, device=x.device) if moves else asarray(index))
+    if type(x._data) is not np.ndarray:  # NumPy checks its own
+        for index, axis in _chosen_axes(x.ndim, given, template):
+            if isinstance(index, np.ndarray):
+                check_on_host("index", index, x, axis)
     return tuple(template), arrays
+
+
+def check_on_host(name: str, index: np.ndarray[Any, Any], x: Tensor, axis: int) -> None:
+    """Refuse an index out of range into a tensor on a GPU, while the host still has it.
+
+    Raises:
+        IndexRangeError: naming the first.
+    """
+    size = x.shape[axis]
+    outside = index[(index < -size) | (index >= size)]
+    if outside.size:
+        raise IndexRangeError(
+            f"{name}: index {outside.flat[0]} is out of bounds for axis {axis} with size {size}\n"
+            f"  x: {describe(x)}"
+        )
 
 
 def _index_array(part: Any) -> np.ndarray[Any, Any]:
@@ -84,8 +107,15 @@ def index(xp: Any, x: Any, /, *indices: Any, template: Any) -> Any:
 
 def check_ranges(xp: Any, x: Any, indices: tuple[Any, ...], template: tuple[Any, ...]) -> None:
     """What NumPy checks itself, for a GPU: each index array against the axis it chooses from."""
-    if xp.on_host:
-        return
+    if not xp.on_host:
+        for array, axis in _chosen_axes(x.ndim, indices, template):
+            _check_range("index", array, x.shape[axis])
+
+
+def _chosen_axes(
+    ndim: int, indices: Sequence[Any], template: Sequence[Any]
+) -> Iterator[tuple[Any, int]]:
+    """Each index array of integers with the axis that it chooses from."""
     rest, axis = iter(indices), 0
     named = sum(part is not None and part is not Ellipsis for part in template)
     for part in template:
@@ -95,10 +125,10 @@ def check_ranges(xp: Any, x: Any, indices: tuple[Any, ...], template: tuple[Any,
                 axis += array.ndim
                 named += array.ndim - 1
                 continue
-            if axis < x.ndim:
-                _check_range("index", array, x.shape[axis])
+            if axis < ndim:
+                yield array, axis
         if part is Ellipsis:
-            axis += x.ndim - named
+            axis += ndim - named
         elif part is not None:
             axis += 1
 

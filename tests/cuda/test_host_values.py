@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 
 import gpugrad as gg
-import gpugrad.nn.functional as F
 from gpugrad.errors import DeviceError, IndexRangeError
 
 X = np.array([1.0, 2.0, 4.0], np.float32)
@@ -49,3 +48,54 @@ def test_a_list_of_tensors_of_different_devices_is_refused(x, device):
     ):
         gg.tensor(mixed)
     assert gg.tensor(mixed, device="cpu").tolist() == [1, 2]
+
+
+# Indices of the host
+
+
+def _assign(x, key):
+    x[key] = 0.0
+
+
+INDEXING = {
+    "read": lambda x, key: x[key],
+    "set": lambda x, key: x.at[key].set(0.0),
+    "add": lambda x, key: x.at[key].add(1.0),
+    "assign": _assign,
+    "gradient": lambda x, key: gg.grad(lambda w: w[key].sum())(x),
+}
+OUTSIDE = {
+    "list": ([0, 7], "index 7 is out of bounds for axis 0 with size 3"),
+    "array": (np.array([0, 7]), "index 7 is out of bounds for axis 0 with size 3"),
+    "few bits": (np.array([[-4]], np.int8), "index -4 is out of bounds for axis 0 with size 3"),
+    "second axis": ((slice(None), [0, 2]), "index 2 is out of bounds for axis 1 with size 2"),
+    "after an ellipsis": ((..., [-3]), "index -3 is out of bounds for axis 1 with size 2"),
+    "after a mask": (([True, False, True], [0, 2]), "index: "),
+    "a number": (np.int64(3), "index 3 is out of bounds for axis 0 with size 3"),
+}
+
+
+@pytest.mark.parametrize("key", OUTSIDE)
+@pytest.mark.parametrize("use", INDEXING)
+def test_an_index_of_the_host_is_looked_at(use, key, x):
+    rows = gg.stack([x, x], axis=1)
+    key, message = OUTSIDE[key]
+    with pytest.raises(IndexRangeError, match=message):
+        INDEXING[use](rows, key)
+
+
+@pytest.mark.parametrize("key", [[-1, 2], np.array([-3, 0], np.int8), [], (None, [2])])
+def test_an_index_within_range_is_not_refused(key, x):
+    assert x[key].tolist() == X[key].tolist()
+
+
+@pytest.mark.parametrize(("indices", "message"), [
+    ([0, 7], "index 7 is out of bounds for axis 0 with size 4"),
+    (np.array([[9]]), "index 9 is out of bounds for axis 0 with size 4"),
+    ([-1], "the index -1 is negative"),
+])  # fmt: skip
+def test_so_is_one_into_an_embedding(indices, message):
+    table = gg.nn.Embedding(4, 2)
+    with pytest.raises(IndexRangeError, match=message):
+        table(indices)
+    assert table([0, 3]).shape == (2, 2)

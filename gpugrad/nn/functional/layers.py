@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from gpugrad.dtypes import float16, float32
 from gpugrad.errors import IndexRangeError, OptionError, ShapeError
+from gpugrad.foreign import foreign_array
 from gpugrad.later import check_later
 from gpugrad.making import asarray
 from gpugrad.ops.arithmetic import where
-from gpugrad.ops.indexing import take
+from gpugrad.ops.indexing import check_on_host, take
 from gpugrad.ops.normalization import dropout as counted
 from gpugrad.ops.normalization import masked_scale, standardize
 from gpugrad.ops.products import linear as _linear
@@ -61,9 +64,14 @@ def embedding(input: Any, weight: Any, padding_idx: int | None = None) -> Any:
     >>> embedding(gg.tensor([1, 0]), gg.tensor([[1.0, 2.0], [3.0, 4.0]])).tolist()
     [[3.0, 4.0], [1.0, 2.0]]
     """
-    input, weight = asarray(input), asarray(weight)
+    given, input, weight = input, asarray(input), asarray(weight)
     if input.dtype.kind in "iu" and input.size:
         if not input.device.xp.on_host:
+            if not isinstance(given, Tensor) and foreign_array(given) is None:
+                given = np.asarray(given)
+                if given.min() < 0:
+                    raise _negative(f"the index {given.min()}", input)
+                check_on_host("embedding", given, weight, 0)
             check_later(lambda: input._data < 0, lambda: _negative("an index", input))
         elif input._data.min() < 0:
             raise _negative(f"the index {int(input._data.min())}", input)
