@@ -219,7 +219,8 @@ def converted(
         raise OptionError(f"{said} was not given {', '.join(lacking)}")
     unified = unify(primitive, args)
     names = [primitive.argument_name(k) for k in range(len(unified))]
-    common_device(primitive.name, dict(zip(names, unified, strict=True)))
+    given = dict(zip(names, args, strict=True))
+    common_device(primitive.name, dict(zip(names, unified, strict=True)), given)
     # On a device that is not the current one of this thread; or simply the call again.
     device = next((device_of(a._data) for a in unified if isinstance(a, Tensor)), CPU)
     with device.use():

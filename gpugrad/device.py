@@ -263,29 +263,38 @@ def set_default_device(spec: Device | str) -> None:
     _default.set(as_device(spec))
 
 
-def common_device(name: str, operands: dict[str, Any]) -> None:
+def common_device(name: str, operands: dict[str, Any], given: dict[str, Any] | None = None) -> None:
     """Refuse tensors that are on different devices.
 
     Args:
         name: of the operation.
         operands: its arguments by name, tensors among them.
+        given: what the caller gave for them, if tensors were made of them since.
     Raises:
-        DeviceError: which is where, and how to move it.
+        DeviceError: which is where, and how to move it, to a GPU rather than from it.
     """
     places = {key: x.device for key, x in operands.items() if hasattr(x, "_data")}
     if len(set(places.values())) < 2:
         return
     from gpugrad.tensor import describe
 
-    first = next(iter(places.values()))
-    other = next(key for key, place in places.items() if place != first)
-    lines = [f"  {key}: {describe(operands[key])}" for key in places]
+    given = operands if given is None else given
+    target = next(place for place in places.values() if place != CPU)
+    other = next(key for key, place in places.items() if place != target)
+    move = f"{other}.to({str(target)!r})"
+    if not hasattr(given[other], "_data"):
+        move = f"gg.asarray({other}, device={str(target)!r})"
+    lines = []
+    for key, place in places.items():
+        known = hasattr(given[key], "_data") or type(given[key]) in ARRAYS
+        made = f"{type(given[key]).__name__} {operands[key].shape} on {place}"
+        lines.append(f"  {key}: {describe(given[key]) if known else made}")
     raise DeviceError(
         "\n".join(
             [
                 f"{name}({', '.join(operands)}): its arguments are on different devices",
                 *lines,
-                f"  help: move one of them: {other}.to({str(first)!r})",
+                f"  help: move one of them: {move}",
             ]
         )
     )

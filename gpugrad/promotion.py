@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from gpugrad.device import Device
 from gpugrad.dtypes import KNOWN, Dtype, default_float
 from gpugrad.errors import DtypeError, GradError, OptionError
 from gpugrad.making import asarray
@@ -28,14 +29,21 @@ def unify(primitive: Primitive, args: Sequence[Any]) -> list[Any]:
     """The arguments as tensors of one dtype; numbers stay if there is a tensor.
 
     Arguments that the primitive keeps apart (indices, labels, masks) become tensors as they are.
+    NumPy's scalars count with their dtype and go where the tensors are; its arrays do not move.
     """
     apart = [bool(primitive.separate >> k & 1) for k in range(len(args))]
     unified: list[Any] = []
     for position, a in enumerate(args):
         if a is None or isinstance(a, Tensor) or (type(a) in SCALARS and not apart[position]):
             unified.append(a)
+        elif isinstance(a, np.generic):
+            unified.append(a)  # for now
         else:
             unified.append(_tensor(primitive, position, a))
+    place = next((a.device for a in unified if isinstance(a, Tensor)), None)
+    for position, a in enumerate(unified):
+        if isinstance(a, np.generic):
+            unified[position] = _tensor(primitive, position, a, place)
     joined = [k for k, a in enumerate(unified) if a is not None and not apart[k]]
     if not joined:
         raise OptionError(f"{primitive.name}{primitive.__signature__} was given no array")
@@ -53,9 +61,9 @@ def unify(primitive: Primitive, args: Sequence[Any]) -> list[Any]:
     return unified
 
 
-def _tensor(primitive: Primitive, position: int, a: Any) -> Tensor:
+def _tensor(primitive: Primitive, position: int, a: Any, place: Device | None = None) -> Tensor:
     try:
-        return asarray(a)  # of the host: on the default device
+        return asarray(a, device=place)  # of the host: on the default device
     except GradError as error:
         raise type(error)(
             f"{primitive.name}: its argument '{primitive.argument_name(position)}' cannot be a "

@@ -211,7 +211,8 @@ class At:
     def _written(self, write: Any, v: Any) -> Any:
         template, arrays = split_key(self._key, self._x)
         number = isinstance(v, (bool, int, float))
-        value = asarray(v, self._x.dtype if number else None, self._x.device if number else None)
+        scalar = number or isinstance(v, np.generic)
+        value = asarray(v, self._x.dtype if number else None, self._x.device if scalar else None)
         if value.dtype != self._x.dtype:
             value = value.astype(self._x.dtype)
         return write(self._x, value, *arrays, template=template)

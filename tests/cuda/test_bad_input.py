@@ -52,7 +52,16 @@ MIXED = {
     "a NumPy array": (
         lambda x: np.ones(3, np.float32) * x,
         r"^multiply\(a, b\): .*different devices\n  a: float32 \(3,\) on cpu\n"
-        r"  b: float32 \(3,\) on cuda:0\n  help: .*b\.to\('cpu'\)$",
+        r"  b: float32 \(3,\) on cuda:0\n  help: .*gg\.asarray\(a, device='cuda:0'\)$",
+    ),
+    "a NumPy array of another dtype": (
+        lambda x: x * np.ones(3),
+        r"  b: float64 \(3,\) on cpu\n  help: .*: gg\.asarray\(b, device='cuda:0'\)$",
+    ),
+    "a tensor of another dtype": (
+        lambda x: gg.tensor([1.0, 2.0, 3.0], gg.float64, device="cpu") * x,
+        r"  a: float64 \(3,\) on cpu\n  b: float32 \(3,\) on cuda:0\n"
+        r"  help: move one of them: a\.to\('cuda:0'\)$",
     ),
     "indices": (
         lambda x: x[gg.tensor([0, 1], device="cpu")],
@@ -62,9 +71,19 @@ MIXED = {
         lambda x: functional.cross_entropy(x.reshape(1, 3), np.array([2])),
         r"labels: int64 \(1,\) on cpu\n  help: move one of them: labels\.to\('cuda:0'\)$",
     ),
+    "a list": (
+        lambda x: gg.softmax_cross_entropy(x.reshape(1, 3), [2]),
+        r"labels: list \(1,\) on cpu\n  help: .*: gg\.asarray\(labels, device='cuda:0'\)$",
+    ),
+    "data of the CPU": (
+        lambda x: functional.linear(gg.ones((1, 3), device="cpu"), x.reshape(1, 3)),
+        r"x: float32 \(1, 3\) on cpu\n  weight: float32 \(1, 3\) on cuda:0\n"
+        r"  help: move one of them: x\.to\('cuda:0'\)$",
+    ),
     "a model": (
         lambda x: gg.nn.Linear(3, 2, device="cpu")(x),
-        r"x: float32 \(3,\) on cuda:0\n  weight: float32 \(2, 3\) on cpu\n",
+        r"x: float32 \(3,\) on cuda:0\n  weight: float32 \(2, 3\) on cpu\n"
+        r"  .*\n  help: move one of them: weight\.to\('cuda:0'\)$",
     ),
 }
 

@@ -99,3 +99,36 @@ def test_so_is_one_into_an_embedding(indices, message):
     with pytest.raises(IndexRangeError, match=message):
         table(indices)
     assert table([0, 3]).shape == (2, 2)
+
+
+# NumPy's scalars
+
+
+SCALARS = {
+    "float64 * x": (lambda x: np.sqrt(2.0) * x, gg.float64, np.sqrt(2.0) * X.astype(float)),
+    "x / float32": (lambda x: x / np.float32(4), gg.float32, X / 4),
+    "x ** int64": (lambda x: x ** np.int64(2), gg.float32, X**2),
+    "x - float16": (lambda x: x - np.float16(1), gg.float32, X - 1),
+    "x > float32": (lambda x: x > np.float32(1), np.bool_, X > 1),
+    "clip": (lambda x: gg.clip(x, np.float32(1.5), np.float32(3)), gg.float32, X.clip(1.5, 3)),
+    "where": (lambda x: gg.where(x > 1, x, np.float32(0)), gg.float32, X * (X > 1)),
+    "take": (lambda x: gg.take(x, np.int64(1)), gg.float32, X[1]),
+    "set": (lambda x: x.at[0].set(np.float32(9)), gg.float32, np.array([9, 2, 4])),
+    "np.add": (lambda x: np.add(np.float32(1), x), gg.float32, X + 1),
+}
+
+
+@pytest.mark.parametrize("name", SCALARS)
+def test_a_numpy_scalar_goes_where_the_tensors_are(name, x, device):
+    compute, dtype, wanted = SCALARS[name]
+    y = compute(x)
+    assert y.device == device
+    assert y.dtype == dtype
+    np.testing.assert_allclose(y.numpy(), wanted, rtol=1e-6)
+    with gg.default_device(device):
+        assert gg.exp(np.float32(0)).device == device
+
+
+def test_its_gradient_is_that_of_a_number(x):
+    found = gg.grad(lambda x: (x / np.float32(4)).sum())(x)
+    np.testing.assert_allclose(found.numpy(), [0.25] * 3)
