@@ -69,6 +69,16 @@ MIXED = {
     ),
     "labels": (
         lambda x: functional.cross_entropy(x.reshape(1, 3), np.array([2])),
+        r"^cross_entropy\(input, target\): .*\n  input: float32 \(1, 3\) on cuda:0\n"
+        r"  target: int64 \(1,\) on cpu\n  help: .*: gg\.asarray\(target, device='cuda:0'\)$",
+    ),
+    "a list of labels": (
+        lambda x: functional.nll_loss(x.reshape(1, 3), [2]),
+        r"^nll_loss\(input, target\): .*\n  target: list \(1,\) on cpu\n"
+        r"  help: .*: gg\.asarray\(target, device='cuda:0'\)$",
+    ),
+    "labels that are a tensor": (
+        lambda x: functional.cross_entropy(x.reshape(1, 3), gg.tensor([2], device="cpu")),
         r"labels: int64 \(1,\) on cpu\n  help: move one of them: labels\.to\('cuda:0'\)$",
     ),
     "a list": (

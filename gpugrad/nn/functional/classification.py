@@ -9,7 +9,7 @@ from gpugrad.dtypes import int64
 from gpugrad.errors import LabelError, OptionError, ShapeError
 from gpugrad.later import check_later, nan_where
 from gpugrad.making import asarray
-from gpugrad.nn.functional.reduction import alike, as_tensor, check_batch, check_reduction, reduced
+from gpugrad.nn.functional.reduction import alike, as_tensors, check_batch, check_reduction, reduced
 from gpugrad.ops.activation import log_sigmoid
 from gpugrad.ops.activation import log_softmax as _log_softmax
 from gpugrad.ops.arithmetic import where
@@ -47,7 +47,7 @@ def cross_entropy(
     >>> cross_entropy(logits, gg.tensor([0, 1]), reduction="none").shape
     (2,)
     """
-    input, target = as_tensor(input), as_tensor(target)
+    input, target = as_tensors("cross_entropy", input, target)
     logits = input._data
     if logits.ndim == 2 and target._data.ndim == 1 and logits.size:  # the usual case
         return softmax_cross_entropy.first(
@@ -125,7 +125,7 @@ def nll_loss(
     >>> nll_loss(gg.tensor([[-0.5, -1.0]]), gg.tensor([1]))
     tensor(1.)
     """
-    input, target = asarray(input), asarray(target)
+    input, target = as_tensors("nll_loss", input, target)
     check_reduction("nll_loss", reduction)
     if input.ndim == 0:
         raise ShapeError("nll_loss: the input needs an axis of classes, (N, C)")

@@ -9,7 +9,7 @@ from gpugrad.errors import LabelError, OptionError, ShapeError
 from gpugrad.later import check_later, nan_where
 from gpugrad.making import asarray
 from gpugrad.nn.functional.classification import check_labels
-from gpugrad.nn.functional.reduction import alike, check_batch, check_reduction, reduced
+from gpugrad.nn.functional.reduction import alike, as_tensors, check_batch, check_reduction, reduced
 from gpugrad.ops.activation import relu
 from gpugrad.ops.indexing import take_along_axis
 from gpugrad.ops.losses import out_of_range
@@ -73,7 +73,7 @@ def multi_margin_loss(
     >>> multi_margin_loss(gg.tensor([[0.1, 0.2, 0.4, 0.8]]), gg.tensor([3]))
     tensor(0.325)
     """
-    input, target = asarray(input), asarray(target)
+    input, target = as_tensors("multi_margin_loss", input, target)
     check_reduction("multi_margin_loss", reduction)
     if p not in (1, 2):
         raise OptionError(f"multi_margin_loss: p={p} is neither 1 nor 2")

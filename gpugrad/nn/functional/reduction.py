@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from gpugrad.device import common_device
 from gpugrad.errors import OptionError, ShapeError
 from gpugrad.making import asarray
 from gpugrad.tensor import Tensor, describe
@@ -11,9 +12,18 @@ from gpugrad.tensor import Tensor, describe
 REDUCTIONS = ("mean", "sum", "none")
 
 
-def as_tensor(x: Any) -> Tensor:
-    """`x` as a tensor; of one there is nothing to ask, as `asarray` would."""
-    return x if isinstance(x, Tensor) else asarray(x)
+def as_tensors(name: str, input: Any, target: Any) -> tuple[Tensor, Tensor]:
+    """Input and target as tensors; of two there is nothing to ask, as `asarray` would.
+
+    Raises:
+        DeviceError: one is a list or NumPy array, and the other on another device.
+    """
+    if isinstance(input, Tensor) and isinstance(target, Tensor):
+        return input, target
+    made = asarray(input), asarray(target)
+    given = {"input": input, "target": target}
+    common_device(name, dict(zip(given, made, strict=True)), given)
+    return made
 
 
 def reduced(loss: Any, reduction: str) -> Any:
@@ -45,7 +55,7 @@ def alike(name: str, input: Any, target: Any, reduction: str) -> tuple[Tensor, T
         ShapeError: the shapes differ, even if they would broadcast; an empty batch and "mean".
         OptionError: an unknown reduction.
     """
-    input, target = as_tensor(input), as_tensor(target)
+    input, target = as_tensors(name, input, target)
     if input.dtype.kind == "f" and target.dtype.kind != "f":
         target = target.astype(input.dtype)
     if input.shape != target.shape:
