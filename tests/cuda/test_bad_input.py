@@ -16,6 +16,7 @@ driver, a driver that is older than CuPy, and what is told of CUDA's own errors.
 from __future__ import annotations
 
 import functools
+import re
 from types import SimpleNamespace
 
 import numpy as np
@@ -276,7 +277,7 @@ def test_an_error_of_cuda_names_the_operation_and_what_to_do(refusing, text):
     lines = str(caught.value).splitlines()
     assert lines[:2] == [f"forward(x): the GPU refused: {text}", "  x: float32 (3,) on cpu"]
     assert lines[2].startswith("  help: ")
-    assert pytest.raises(DeviceError, match=cuda_errors[text]).matches(caught.value)
+    assert re.search(cuda_errors[text], str(caught.value))
 
 
 @pytest.mark.once
