@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from gpugrad import cuda, errors, numpy_protocol, ops
 from gpugrad.autodiff import check_grad, grad, hessian, hvp, jacobian, jvp, value_and_grad, vjp
 from gpugrad.determinism import deterministic, is_deterministic
-from gpugrad.device import Device, default_device, devices, set_default_device
+from gpugrad.device import Device, default_device, devices
 from gpugrad.device import as_device as device
 from gpugrad.dtypes import (
     bool_,
@@ -51,7 +51,7 @@ __all__ = [
     "device", "devices", "enable_grad", "errors", "float16", "float32", "float64", "grad",
     "hessian", "hvp", "int8", "int16", "int32", "int64", "is_deterministic", "is_grad_enabled",
     "jacobian", "jvp", "kernel", "load", "manual_seed", "nn", "no_grad", "numpy_protocol",
-    "ops", "optim", "primitive", "save", "set_default_device", "set_default_dtype", "tensor",
+    "ops", "optim", "primitive", "save", "set_default_dtype", "tensor",
     "train", "uint8", "uint16", "uint32", "uint64", "value_and_grad", "vjp",
 ]  # fmt: skip
 __all__ += ops.__all__  # every operation, where it is declared

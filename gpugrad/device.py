@@ -6,8 +6,7 @@ functions for it. CuPy and Numba are loaded when the first "cuda" device is aske
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from contextvars import ContextVar
 from functools import cache, cached_property
 from typing import Any
@@ -242,25 +241,30 @@ def devices() -> list[Device]:
     return [CPU, *(cuda_device(index) for index in range(device_count()))]
 
 
-@contextmanager
-def default_device(spec: Device | str) -> Iterator[Device]:
-    """Within the block, tensors that name no device are made on this one.
+class default_device:
+    """Make tensors that name no device on this one: from now on, or within a `with` block.
+
+    It holds for this thread and context.
+
+    Raises:
+        DeviceError: no such device here.
 
     >>> import gpugrad as gg
     >>> with gg.default_device("cpu"):
     ...     gg.tensor(1.0).device
     device('cpu')
     """
-    token = _default.set(as_device(spec))
-    try:
-        yield _default.get()
-    finally:
-        _default.reset(token)
 
+    def __init__(self, spec: Device | str) -> None:
+        self._device = as_device(spec)
+        self._before = _default.get()
+        _default.set(self._device)
 
-def set_default_device(spec: Device | str) -> None:
-    """Make tensors that name no device on this one, from now on in this thread and context."""
-    _default.set(as_device(spec))
+    def __enter__(self) -> Device:
+        return self._device
+
+    def __exit__(self, *error: Any) -> None:
+        _default.set(self._before)
 
 
 def common_device(name: str, operands: dict[str, Any], given: dict[str, Any] | None = None) -> None:

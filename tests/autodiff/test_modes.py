@@ -164,6 +164,13 @@ def test_the_default_device_is_a_context(device):
         pass
 
 
+def test_the_default_device_stays_set(device):
+    with gg.default_device(device):
+        gg.default_device("cpu")
+        assert gg.zeros(1).device == gg.device("cpu")
+    assert gg.zeros(1).device == device
+
+
 def test_backward_in_another_thread():
     x = leaf()
     y = (x**2).sum()
