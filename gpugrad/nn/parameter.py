@@ -72,5 +72,6 @@ def overwrite(tensor: Tensor, values: Any, writer: str) -> None:
         tensor._data = fresh
         tensor._version = None
     else:
-        tensor._data[...] = values
+        with tensor.device.use(writer):
+            tensor._data[...] = values
         tensor._written(writer)

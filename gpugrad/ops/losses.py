@@ -157,7 +157,8 @@ def _divisor(xp: Any, labels: Any, weight: Any, ignore_index: int, dtype: Any) -
     labels = xp.astype(labels, int64)
     counts = labels != ignore_index
     if weight is not None:
-        counts = xp.where(counts, weight[xp.where(counts, labels, 0)], 0)
+        known = counts & (labels >= 0) & (labels < weight.shape[0])  # a GPU may have others
+        counts = xp.where(known, weight[xp.where(known, labels, 0)], 0)
     total = xp.astype(xp.sum(counts), dtype)  # () on the device: nobody waits for it
     return xp.where(total == 0, xp.astype(total * xp.nan, dtype), total)
 

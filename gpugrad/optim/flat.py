@@ -142,7 +142,10 @@ class FlatBuffer:
         self._settle()
         begin, end = self.bounds[position]
         shape = self.tensors[position].shape
-        arrays = {name: flat[begin:end].reshape(shape).copy() for name, flat in self.state.items()}
+        with self.device.use():
+            arrays = {
+                name: flat[begin:end].reshape(shape).copy() for name, flat in self.state.items()
+            }
         return self.steps[position], arrays
 
     def _open(self, name: str, fill: float) -> None:

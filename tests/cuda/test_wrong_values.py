@@ -130,3 +130,17 @@ def test_nothing_waits(name, device, monkeypatch):
     assert not looks
     assert np.isnan(x.grad.numpy()).any()
     assert looks
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_a_wrong_label_leaves_the_weights_of_the_others_alone(device, dtype):
+    if device.kind == "cpu":
+        pytest.skip("the CPU refuses the label")
+    weight = gg.tensor([1.0, 2.0, 4.0], dtype=dtype)
+    x = np.array([[0.5, 1.0, -1.0], [2.0, 0.0, 1.0], [1.0, 1.0, 0.0]], dtype)
+    gradients = []
+    for rows, labels in (([0, 1, 2], [0, 5, 2]), ([0, 2], [0, 2])):
+        logits = gg.tensor(x[rows], requires_grad=True)
+        F.cross_entropy(logits, gg.tensor(labels), weight).backward()
+        gradients.append(logits.grad.numpy())
+    np.testing.assert_allclose(gradients[0][[0, 2]], gradients[1], rtol=1e-6)
