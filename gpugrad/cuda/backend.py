@@ -66,9 +66,6 @@ class Backend(Protocol):
     def index_of(self, array: Array) -> int:
         """The number of the device that holds an array."""
 
-    def compute_capability(self) -> tuple[int, int]:
-        """Of the current device."""
-
     def properties(self, index: int) -> Properties:
         """What the device says of itself."""
 

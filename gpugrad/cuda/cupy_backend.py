@@ -56,17 +56,14 @@ class CupyBackend:
     def index_of(self, array: Any) -> int:
         return int(array.data.device_id)
 
-    def compute_capability(self) -> tuple[int, int]:
-        major, minor = divmod(int(cupy.cuda.Device().compute_capability), 10)
-        return major, minor
-
     def properties(self, index: int) -> Properties:
         with cupy.cuda.Device(index) as device:
             free, total = device.mem_info
+            major, minor = divmod(int(device.compute_capability), 10)
             name = cupy.cuda.runtime.getDeviceProperties(index)["name"].decode()
             return Properties(
                 name=name,
-                compute_capability=self.compute_capability(),
+                compute_capability=(major, minor),
                 free_bytes=int(free),
                 total_bytes=int(total),
                 driver_version=_version(cupy.cuda.runtime.driverGetVersion()),

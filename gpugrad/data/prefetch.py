@@ -64,9 +64,8 @@ class Prefetcher:
         self._copies: Any = None
 
     def __del__(self) -> None:
-        if (
-            self._copies is not None and not sys.is_finalizing()
-        ):  # the buffers go back to a pool, so no copy may read them
+        # The buffers go back to a pool, so no copy may read them any more.
+        if self._copies is not None and not sys.is_finalizing():
             self._copies.synchronize()
 
     def batches(self, arrays: list[Host], which: Iterable[Any]) -> Generator[list[Any], None, None]:

@@ -41,9 +41,6 @@ class SimulatedBackend:
     def index_of(self, array: Any) -> int:
         return 0
 
-    def compute_capability(self) -> tuple[int, int]:
-        return POOL.device.cc
-
     def properties(self, index: int) -> Properties:
         return Properties(
             name="simulated (no GPU)",

@@ -7,7 +7,6 @@ unwritten memory there, and whoever fills the host's buffer again too early find
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from contextvars import ContextVar
 from typing import Any, ClassVar
@@ -78,13 +77,11 @@ class Event:
     """
 
     def __init__(self, block: bool = False, disable_timing: bool = False) -> None:
-        self.moment = 0.0
         self.stream: Stream | None = None
         self.place = 0
 
     def record(self, stream: Stream | None = None) -> None:
-        """Note the moment."""
-        self.moment = time.perf_counter()
+        """Note what was given to the stream so far."""
         self.stream = Stream.current() if stream is None else stream
         self.place = self.stream.given
 
