@@ -24,7 +24,7 @@ from typing import Any
 
 from gpugrad import ops
 from gpugrad.errors import GradError, NumpyFunctionError
-from gpugrad.numpy_protocol import _options, _refuse, _spelling, _unknown
+from gpugrad.numpy_protocol import gpugrad_options, refusal, spelling_of, unknown
 from gpugrad.tensor import PLAIN, TYPES, Tensor
 
 CUPY = ("cupy.", "cupyx.", "gpugrad.cuda.simulated.module")  # whose functions are CuPy's
@@ -51,29 +51,29 @@ def elementwise(self: Tensor, kernel: Any, *args: Any, **options: Any) -> Any:
     """What `cp.add(t, 1)` calls, with CuPy's ufunc or a kernel of the user's."""
     name = kernel.name.removeprefix(PREFIX)
     if not hasattr(kernel, "reduce"):  # no ufunc
-        raise _refuse(
+        raise refusal(
             f"CuPy's kernel {kernel.name!r}",
             "is not recorded: its derivative is unknown",
             "it with gg.* operations, or declare one with @gg.primitive",
         )
     called = f"cp.{name}"
-    function = _spelling(name)
+    function = spelling_of(name)
     if function is None:
-        raise _unknown(called)
+        raise unknown(called)
     inputs, outputs = args[: kernel.nin], args[kernel.nin :]
     if outputs:
         options = {**options, "out": outputs}
-    return function(*inputs, **_options(called, options))
+    return function(*inputs, **gpugrad_options(called, options))
 
 
 def reduction(self: Tensor, kernel: Any, axis: Any, dtype: Any, out: Any, keepdims: bool) -> Any:
     """What `cp.count_nonzero(t)` calls, and other reductions that CuPy does not do by methods."""
     name = kernel.name.removeprefix(PREFIX)
     called = "cp.linalg.norm" if name.startswith("_norm") else f"cp.{name}"
-    function = _spelling(name)
+    function = spelling_of(name)
     if function is None or not kernel.name.startswith(PREFIX):
-        raise _unknown(called)
-    options = _options(called, {"dtype": dtype, "out": out})
+        raise unknown(called)
+    options = gpugrad_options(called, {"dtype": dtype, "out": out})
     return function(self, axis=axis, keepdims=keepdims, **options)
 
 
@@ -92,7 +92,7 @@ def _as_arrays_have_it(name: str) -> Callable[..., Any]:
                 args = ()
             if name == "astype":
                 options.pop("copy", None)  # a tensor is never changed: it may be the same one
-            options = _options(f"t.{name}", options)
+            options = gpugrad_options(f"t.{name}", options)
         return ours(self, *args, **options)
 
     return method
@@ -114,7 +114,7 @@ def explained(error: Exception) -> NumpyFunctionError | None:
     if name is not None:
         return unrecorded(name)
     return (
-        _refuse("a method of cupy.ndarray called", "is not recorded") if "cupy." in said else None
+        refusal("a method of cupy.ndarray called", "is not recorded") if "cupy." in said else None
     )
 
 
@@ -122,11 +122,11 @@ def unrecorded(name: str) -> NumpyFunctionError:
     """The refusal of a function of CuPy's that takes its own arrays alone."""
     called, why = f"cp.{name}", "is not recorded: it takes CuPy's arrays alone"
     if name in CONVERSIONS:
-        return _refuse(called, why, CONVERSIONS[name])
-    spelling = _spelling(name)
+        return refusal(called, why, CONVERSIONS[name])
+    spelling = spelling_of(name)
     if spelling is None:
-        return _unknown(called)
-    return _refuse(called, why, f"gg.{spelling.__name__}(...)")
+        return unknown(called)
+    return refusal(called, why, f"gg.{spelling.__name__}(...)")
 
 
 def _function(trace: TracebackType | None) -> str | None:

@@ -60,26 +60,26 @@ REDUCED = {
 ABOUT = frozenset([np.shape, np.ndim, np.size])
 
 
-def _spelling(name: str) -> Callable[..., Any] | None:
+def spelling_of(name: str) -> Callable[..., Any] | None:
     """gpugrad's function for NumPy's function of this name."""
     wanted = RENAMED.get(name, name)
     return getattr(ops, wanted) if wanted in ops.__all__ else None
 
 
-def _refuse(called: str, why: str, spelling: str = "it with gg.* operations") -> NumpyFunctionError:
+def refusal(called: str, why: str, spelling: str = "it with gg.* operations") -> NumpyFunctionError:
     array = "t.detach().numpy()" if called.startswith(("np.", "t.")) else "t.detach().data"
     return NumpyFunctionError(
         f"{called} on a tensor {why}\n  help: write {spelling}, or call it on {array} as a constant"
     )
 
 
-def _unknown(called: str) -> NumpyFunctionError:
+def unknown(called: str) -> NumpyFunctionError:
     why = "is not recorded: gpugrad has no such operation"
     name = called.partition(".")[2]
-    return _refuse(called, why, *([SPELLINGS[name]] if name in SPELLINGS else []))
+    return refusal(called, why, *([SPELLINGS[name]] if name in SPELLINGS else []))
 
 
-def _options(called: str, kwargs: dict[str, Any]) -> dict[str, Any]:
+def gpugrad_options(called: str, kwargs: dict[str, Any]) -> dict[str, Any]:
     """NumPy's keyword arguments as gpugrad's; those that ask for nothing are left out."""
     options = {}
     for name, value in kwargs.items():
@@ -88,9 +88,9 @@ def _options(called: str, kwargs: dict[str, Any]) -> dict[str, Any]:
             continue
         if name == "out":
             spelling = "a = a + t, or p -= 0.1 * p.grad within gg.no_grad()"
-            raise _refuse(f"{called}(..., out=...)", "writes to no array", spelling)
+            raise refusal(f"{called}(..., out=...)", "writes to no array", spelling)
         if name in ("where", "casting", "order", "initial", "subok", "optimize", "mode"):
-            raise _refuse(f"{called}(..., {name}=...)", f"has no {name}= in gpugrad")
+            raise refusal(f"{called}(..., {name}=...)", f"has no {name}= in gpugrad")
         options[REDUCED.get(name, name)] = value
     return options
 
@@ -99,14 +99,14 @@ def array_ufunc(self: Tensor, ufunc: Any, method: str, *inputs: Any, **kwargs: A
     """What `np.add(t, 1)` calls."""
     name = ufunc.__name__
     called = f"np.{name}"
-    function = _spelling(name)
+    function = spelling_of(name)
     if method != "__call__":
         reduced = {"add": "sum", "multiply": "prod", "maximum": "max", "minimum": "min"}.get(name)
         hint = f"; gpugrad's spelling is gg.{reduced}" if method == "reduce" and reduced else ""
-        raise _refuse(f"{called}.{method}", f"is not recorded{hint}")
+        raise refusal(f"{called}.{method}", f"is not recorded{hint}")
     if function is None:
-        raise _unknown(called)
-    return function(*inputs, **_options(called, kwargs))
+        raise unknown(called)
+    return function(*inputs, **gpugrad_options(called, kwargs))
 
 
 def array_function(
@@ -117,10 +117,10 @@ def array_function(
         return function(np.broadcast_to(False, args[0].shape), *args[1:], **kwargs)
     module = (getattr(function, "__module__", None) or "numpy").replace("numpy", "np", 1)
     called = f"{module}.{function.__name__}"
-    ours = _spelling(function.__name__) if module == "np" else None
+    ours = spelling_of(function.__name__) if module == "np" else None
     if ours is None:
-        raise _unknown(called)
-    return ours(*args, **_options(called, kwargs))
+        raise unknown(called)
+    return ours(*args, **gpugrad_options(called, kwargs))
 
 
 def _why_not_handed_out(t: Tensor) -> str:

@@ -33,7 +33,7 @@ pytestmark = [
 def noted(monkeypatch):
     """Calls of gpugrad's operations, which compute nothing: (name, arguments, options)."""
     calls: list[tuple[str, tuple[Any, ...], dict[str, Any]]] = []
-    spelling = numpy_protocol._spelling
+    spelling = numpy_protocol.spelling_of
 
     def noting(name):
         function = spelling(name)
