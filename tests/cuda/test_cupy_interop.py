@@ -46,8 +46,8 @@ def noted(monkeypatch):
 
         return note
 
-    monkeypatch.setattr(numpy_protocol, "_spelling", noting)
-    monkeypatch.setattr(cupy_protocol, "_spelling", noting)
+    monkeypatch.setattr(numpy_protocol, "spelling_of", noting)
+    monkeypatch.setattr(cupy_protocol, "spelling_of", noting)
     return calls
 
 
